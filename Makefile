@@ -1,0 +1,51 @@
+# The workshop. `make` alone says what there is.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ORACLE := $(VENV)/.oracle
+OUT    ?= out/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check bench torture clean
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## create the environment in .venv
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, found " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[test,check]'
+	@touch $@
+
+$(ORACLE): $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[oracle]'
+	@touch $@
+
+demo: $(READY)  ## the main job on example pictures
+	$(BIN)/python examples/demo.py $(OUT)
+
+test: $(READY)  ## the quick tests: no network, no GPU, no real data needed
+	$(BIN)/python -m pytest
+
+test-all: $(ORACLE)  ## everything a machine without a GPU can test
+	$(BIN)/python -m pytest -m 'not torture and not gpu'
+
+check: $(READY)  ## lint, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_floors.py
+
+bench: $(READY)  ## peers and us side by side, and the pipeline against its parts
+	$(BIN)/python benchmarks/run_all.py
+
+torture: $(ORACLE)  ## the long tier, before a release
+	$(BIN)/python -m pytest -m torture
+
+clean:  ## remove the environment, caches and outputs
+	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""`python -m dff_onnx` is `dff-onnx`."""
+
+from dff_onnx.cli import main
+
+main()

@@ -1,0 +1,7 @@
+"""`dff-onnx cut`."""
+
+from __future__ import annotations
+
+
+def cut() -> None:
+    """To be written."""

@@ -1,0 +1,7 @@
+"""`dff-onnx export`."""
+
+from __future__ import annotations
+
+
+def export() -> None:
+    """To be written."""

@@ -1,0 +1,53 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("DFF_ONNX_REQUIRE") == "all"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real networks and photographs that `DFF_ONNX_DATA` names."""
+    named = os.environ.get("DFF_ONNX_DATA")
+    if not named:
+        skip_or_fail("needs real networks and photographs: set DFF_ONNX_DATA to their folder")
+    folder = Path(named or "").resolve()
+    assert folder.is_dir(), f"DFF_ONNX_DATA names {folder}, which is not a folder"
+    return folder
+
+
+@pytest.fixture
+def torch_here() -> None:
+    """PyTorch, the reference implementation of the exported networks."""
+    if importlib.util.find_spec("torch") is None:
+        skip_or_fail("needs PyTorch: pip install torch")
+
+
+def skip_or_fail(sentence: str) -> None:
+    """Skips the running test, or fails it where everything is required."""
+    if REQUIRE_ALL:
+        pytest.fail(f"{sentence} (DFF_ONNX_REQUIRE=all)")
+    pytest.skip(sentence)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`-m` alone decides about slow, torture and GPU tests; without it only the quick ones run."""
+    if config.getoption("-m"):
+        return
+    for item in items:
+        for tier in ("slow", "torture", "gpu"):
+            if item.get_closest_marker(tier):
+                item.add_marker(pytest.mark.skip(reason=f"{tier}: choose it with -m {tier}"))
+
+
+@pytest.fixture(autouse=True)
+def _no_stray_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    yield
