@@ -113,3 +113,16 @@ class Fingerprint:
             "layer": self.layer,
             "preprocessing": self.preprocessing.to_dict(),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One connected component of a mask.
+
+    Attributes:
+        box: its tight bounding box.
+        area: its pixels (not the box's).
+    """
+
+    box: Box
+    area: int
