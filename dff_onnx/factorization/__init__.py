@@ -1,0 +1,8 @@
+"""`A -> H, W`: pure solvers of the non-negative factorization, one per file, and the estimator over them."""
+
+from dff_onnx.factorization.estimator import DFF
+from dff_onnx.factorization.factorize import Solver, factorize
+from dff_onnx.factorization.nnls import nonnegative_least_squares
+from dff_onnx.factorization.result import Factorization
+
+__all__ = ["DFF", "Factorization", "Solver", "factorize", "nonnegative_least_squares"]

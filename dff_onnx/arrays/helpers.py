@@ -1,0 +1,64 @@
+"""What the core needs and the array API standard lacks, or a library does faster in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dff_onnx.arrays.namespace import Array, device_of, is_cupy, namespace_of
+
+
+def row_blocks(rows: int, size: int = 2048) -> Iterator[slice]:
+    """Slices of `size` rows that cover `rows`; the fixed cut keeps sums identical whoever computes them.
+
+    >>> [(b.start, b.stop) for b in row_blocks(5, 2)]
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
+
+
+def like(host: Array, array: Array, dtype: Array | None = None) -> Array:
+    """A NumPy array (a seeded draw, say) moved beside `array`: same library, same device.
+
+    Args:
+        host: the NumPy array.
+        array: says where to.
+        dtype: of the result; that of `array` by default.
+    """
+    xp = namespace_of(array)
+    moved = xp.asarray(np.ascontiguousarray(host)) if is_cupy(array) else xp.asarray(host, device=device_of(array))
+    return xp.astype(moved, dtype or array.dtype)
+
+
+def zeros_like_with(shape: tuple[int, ...], array: Array, dtype: Array | None = None) -> Array:
+    """Zeros of a shape beside `array`."""
+    xp = namespace_of(array)
+    kwargs = {} if is_cupy(array) else {"device": device_of(array)}
+    return xp.zeros(shape, dtype=dtype or array.dtype, **kwargs)
+
+
+def row_norms_squared(block: Array) -> Array:
+    """`||a_i||^2` of every row, in the block's precision.
+
+    >>> import numpy as np
+    >>> row_norms_squared(np.array([[3.0, 4.0]])).tolist()
+    [25.0]
+    """
+    xp = namespace_of(block)
+    if isinstance(block, np.ndarray):
+        return np.einsum("ij,ij->i", block, block)  # no temporary of the block's size
+    return xp.sum(block * block, axis=1)
+
+
+def cumulative_sum(values: Array) -> Array:
+    """Running sums of a vector (`cumulative_sum` is younger than the NumPy and CuPy we support)."""
+    xp = namespace_of(values)
+    return xp.cumsum(values) if hasattr(xp, "cumsum") else xp.cumulative_sum(values)
+
+
+def contiguous(array: Array) -> Array:
+    """The same values in row-major order where the library knows of an order; BLAS is much faster on it."""
+    xp = namespace_of(array)
+    return xp.ascontiguousarray(array) if hasattr(xp, "ascontiguousarray") else array

@@ -1,0 +1,62 @@
+"""Multiplicative updates exactly as the DFF authors' code does them (Lee & Seung 2001; Collins et al. 2018).
+
+For reproducing the paper: order of the updates, stop rule and the floor of the denominators are theirs. `hals` reaches
+a lower loss in less time.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dff_onnx.arrays import Array, namespace_of
+from dff_onnx.arrays.helpers import like
+from dff_onnx.factorization.blocks import Sums
+from dff_onnx.factorization.result import Solution
+
+# Replaces denominators that are exactly zero; nothing is added to others.
+EPSILON = 1e-7
+
+
+def mu(A: Array, k: int, rng: np.random.Generator, norm: float, max_iter: int = 200, tol: float = 1e-4) -> Solution:
+    """Multiplicative updates from `|N(0,1)| sqrt(mean(A)/k)`, `H` drawn before `W`.
+
+    Args:
+        A: `(N, c)`.
+        k: rank.
+        rng: draws the start.
+        norm: `||A||^2`.
+        max_iter: updates at most.
+        tol: every tenth step (the first included) stops when `||A-HW||_F` fell by less than this share of its
+            value at the start; 0 never stops.
+    """
+    xp = namespace_of(A)
+    scale = (float(xp.mean(A)) / k) ** 0.5
+    H = like(np.abs(rng.standard_normal((A.shape[0], k))) * scale, A)
+    W = like(np.abs(rng.standard_normal((k, A.shape[1]))) * scale, A)
+    first = previous = _error(A, H, W, norm)
+    history = [first**2 / norm if norm > 0 else 0.0]
+    for step in range(max_iter):
+        H = H * ((A @ W.T) / _floored(H @ (W @ W.T)))
+        W = W * ((H.T @ A) / _floored((H.T @ H) @ W))
+        if tol > 0 and step % 10 == 0:
+            error = _error(A, H, W, norm)
+            history.append(error**2 / norm if norm > 0 else 0.0)
+            if previous - error < tol * first or first == 0.0:
+                reason = f"the error fell by less than {tol:g} of its start in ten steps"
+                return Solution(H.T, W, step + 1, True, reason, "random", tuple(history))
+            previous = error
+    return Solution(H.T, W, max_iter, False, f"the limit of {max_iter} steps was reached", "random", tuple(history))
+
+
+def _floored(denominator: Array) -> Array:
+    xp = namespace_of(denominator)
+    return xp.where(denominator == 0, xp.full_like(denominator, EPSILON), denominator)
+
+
+def _error(A: Array, H: Array, W: Array, norm: float) -> float:
+    xp = namespace_of(A)
+    inner = float(xp.sum(xp.sum((A @ W.T) * H, axis=1), dtype=xp.float64))
+    sums = Sums(xp.empty_like(W), xp.astype(H.T @ H, xp.float64), inner)
+    return math.sqrt(sums.residual(norm, xp.astype(W, xp.float64)))

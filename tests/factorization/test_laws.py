@@ -1,0 +1,91 @@
+"""What every factorization obeys, whatever the matrix."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matrices import activations, loss
+
+from dff_onnx.factorization import factorize
+from dff_onnx.factorization.blocks import fused_pass, solve_concepts, squared_norm
+
+QUICK = settings(max_examples=40, deadline=None, derandomize=True)
+THOROUGH = settings(max_examples=500, deadline=None, derandomize=True)
+
+cases = st.fixed_dictionaries(
+    {
+        "rows": st.integers(1, 60),
+        "channels": st.integers(1, 24),
+        "zeros": st.sampled_from([0.0, 0.3, 0.9, 1.0]),
+        "scale": st.sampled_from([1e-30, 1e-12, 1.0, 1e6, 1e15]),
+        "double": st.booleans(),
+        "solver": st.sampled_from(["hals", "mu"]),
+        "seed": st.integers(0, 10_000),
+        "rank": st.floats(0, 1),
+    }
+)
+
+
+def check(case: dict[str, object]) -> None:
+    rng = np.random.default_rng(case["seed"])  # type: ignore[arg-type]
+    shape = (case["rows"], case["channels"])
+    A = rng.gamma(0.5, 1, shape) * (rng.random(shape) >= case["zeros"]) * case["scale"]  # type: ignore[arg-type]
+    A = A.astype(np.float64 if case["double"] else np.float32)
+    k = 1 + int(case["rank"] * (min(A.shape) - 1))  # type: ignore[operator]
+    found = factorize(A, k, solver=case["solver"], max_iter=50)  # type: ignore[arg-type]
+    for factor in (found.H, found.W):
+        assert np.isfinite(factor).all() and (factor >= 0).all() and factor.dtype == A.dtype
+    assert 0 <= found.loss <= 1 + 1e-6
+    if A.any():
+        assert found.loss == pytest.approx(loss(A, found.H, found.W), rel=1e-4, abs=1e-9)
+
+
+@QUICK
+@given(cases)
+def test_factors_are_finite_and_not_negative_and_the_loss_is_true(case: dict[str, object]) -> None:
+    check(case)
+
+
+@pytest.mark.slow
+@THOROUGH
+@given(cases)
+def test_factors_are_finite_and_not_negative_and_the_loss_is_true_500_times(case: dict[str, object]) -> None:
+    check(case)
+
+
+@pytest.mark.parametrize("solver", ["hals", "mu"])
+def test_a_power_of_two_scales_the_coefficients_and_nothing_else(solver: str) -> None:
+    A = activations()
+    one, big = factorize(A, 3, solver=solver), factorize(A * 1024, 3, solver=solver)  # type: ignore[arg-type]
+    np.testing.assert_allclose(big.W, one.W, atol=1e-5)
+    np.testing.assert_allclose(big.H, one.H * 1024, atol=1e-5 * big.H.max())
+
+
+def test_the_order_of_the_rows_does_not_matter_to_the_concept_of_rank_one() -> None:
+    A = activations()
+    order = np.random.default_rng(0).permutation(len(A))
+    one, two = factorize(A, 1), factorize(A[order], 1)
+    np.testing.assert_allclose(two.W, one.W, atol=1e-6)
+    np.testing.assert_allclose(two.H, one.H[order], atol=1e-5 * one.H.max())
+
+
+def test_the_loss_never_rises_without_extrapolation() -> None:
+    A = activations()
+    rng = np.random.default_rng(0)
+    W, Ht, norm = rng.random((4, A.shape[1])), np.zeros((4, len(A)), np.float32), squared_norm(A)
+    losses = []
+    for step in range(30):
+        sums = fused_pass(A, W, Ht, 2, cold=step == 0)
+        losses.append(sums.residual(norm, W))
+        W = solve_concepts(W, sums)
+    assert all(b <= a * (1 + 1e-7) for a, b in itertools.pairwise(losses))
+
+
+def test_ties_in_energy_are_ordered_by_the_first_peak() -> None:
+    A = np.zeros((6, 4))
+    A[4, 1] = A[1, 3] = 1.0
+    assert factorize(A, 2).H.argmax(axis=0).tolist() == [1, 4]
