@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -62,3 +63,19 @@ def contiguous(array: Array) -> Array:
     """The same values in row-major order where the library knows of an order; BLAS is much faster on it."""
     xp = namespace_of(array)
     return xp.ascontiguousarray(array) if hasattr(xp, "ascontiguousarray") else array
+
+
+def length(vector: Array) -> float:
+    """`||v||_2` (CuPy has no `linalg.vector_norm`).
+
+    >>> import numpy as np
+    >>> length(np.array([3.0, 4.0]))
+    5.0
+    """
+    xp = namespace_of(vector)
+    return math.sqrt(float(xp.sum(vector * vector)))
+
+
+def precision(array: Array) -> float:
+    """The relative rounding step of a floating-point array (CuPy has no `finfo`)."""
+    return 2.0**-52 if array.dtype == namespace_of(array).float64 else 2.0**-23

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import contiguous, row_blocks, row_norms_squared, zeros_like_with
+from dff_onnx.arrays.helpers import contiguous, like, row_blocks, row_norms_squared, zeros_like_with
 
 # A concept shorter than this carries nothing; dividing by its length would only make noise.
 TINY = 1e-30
@@ -73,7 +75,7 @@ def block_step(A_b: Array, W: Array, Ht_b: Array | None, sweeps: int) -> tuple[A
 def _cold(B: Array, Q: Array) -> Array:
     # Every concept alone would explain B_j / Q_jj; k of them share.
     xp = namespace_of(B)
-    diagonal = xp.clip(xp.linalg.diagonal(Q), TINY, None)
+    diagonal = like(np.asarray([max(float(Q[j, j]), TINY) for j in range(Q.shape[0])]), B)
     return xp.clip(B / (diagonal[:, None] * B.shape[0]), 0, None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import like
+from dff_onnx.arrays.helpers import length, like
 from dff_onnx.factorization.blocks import residual
 from dff_onnx.factorization.result import Factorization, Solution
 
@@ -20,8 +20,8 @@ def canonical(A: Array, found: Solution, solver: str, norm: float) -> Factorizat
         norm: `||A||^2`.
     """
     xp = namespace_of(A)
-    lengths = [float(xp.linalg.vector_norm(found.W[j, :])) for j in range(found.W.shape[0])]
-    W = found.W / like(np.asarray([[length or 1.0] for length in lengths]), found.W)
+    lengths = [length(found.W[j, :]) for j in range(found.W.shape[0])]
+    W = found.W / like(np.asarray([[size or 1.0] for size in lengths]), found.W)
     Ht = found.Ht * like(np.asarray(lengths)[:, None], found.Ht)
     energy = [float(xp.sum(Ht[j, :] * Ht[j, :], dtype=xp.float64)) for j in range(W.shape[0])]
     # Six digits: beyond them equal energies differ by rounding alone.

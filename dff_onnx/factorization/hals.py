@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import contiguous, row_blocks, zeros_like_with
+from dff_onnx.arrays.helpers import contiguous, precision, row_blocks, zeros_like_with
 from dff_onnx.factorization.blocks import block_step, fused_pass, solve_concepts, squared_norm
 from dff_onnx.factorization.result import Solution
 from dff_onnx.factorization.starts import kmeans_plus_plus, nndsvd, sample_rows
@@ -77,7 +77,7 @@ def _descend(A: Array, W: Array, norm: float, max_iter: int, tol: float, Ht: Arr
     cold = Ht is None
     Ht = zeros_like_with((W.shape[0], A.shape[0]), A) if Ht is None else xp.asarray(Ht, copy=True)
     previous_W, beta = None, 0.5
-    rounding = 4 * float(xp.finfo(A.dtype).eps)  # of the loss, which is a difference of sums as large as 1
+    rounding = 4 * precision(A)  # of the loss, which is a difference of sums as large as 1
     losses: list[float] = []
     for step in range(max_iter):
         sums = fused_pass(A, W, Ht, COLD_SWEEPS if cold else WARM_SWEEPS, cold)

@@ -7,7 +7,7 @@ passes and needs no seed; where the first two singular values are close, the Gra
 from __future__ import annotations
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import row_blocks, zeros_like_with
+from dff_onnx.arrays.helpers import length, row_blocks, zeros_like_with
 from dff_onnx.factorization.result import Solution
 
 TOLERANCE = 1e-7
@@ -36,7 +36,7 @@ def _power_iteration(A: Array) -> tuple[Array | None, int]:
     previous = 0.0
     for step in range(1, PASSES + 1):
         new = _unit(_gram_times(A, v))
-        change = float(xp.linalg.vector_norm(new - v))
+        change = length(new - v)
         v = new
         # Linear convergence: what is left is change * ratio / (1 - ratio).
         ratio = min(change / previous, 1.0) if previous else 1.0
@@ -48,9 +48,9 @@ def _power_iteration(A: Array) -> tuple[Array | None, int]:
 
 def _unit(v: Array) -> Array:
     xp = namespace_of(v)
-    length = float(xp.linalg.vector_norm(v))
+    size = length(v)
     # An A of zeros has no direction; every unit vector is as good.
-    return v / length if length > 0 else xp.ones_like(v) / v.shape[0] ** 0.5
+    return v / size if size > 0 else xp.ones_like(v) / v.shape[0] ** 0.5
 
 
 def _gram_times(A: Array, v: Array) -> Array:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import cumulative_sum, like, row_blocks, row_norms_squared, zeros_like_with
+from dff_onnx.arrays.helpers import cumulative_sum, length, like, row_blocks, row_norms_squared, zeros_like_with
 from dff_onnx.factorization.blocks import TINY
 
 
@@ -58,10 +58,10 @@ def nndsvd(S: Array, k: int) -> Array:
     rows = [xp.abs(right[:, 0]) * math.sqrt(values[0])]
     for j in range(1, k):
         sides = [(xp.clip(left[:, j] * sign, 0, None), xp.clip(right[:, j] * sign, 0, None)) for sign in (1.0, -1.0)]
-        lengths = [float(xp.linalg.vector_norm(u)) * float(xp.linalg.vector_norm(v)) for u, v in sides]
+        lengths = [length(u) * length(v) for u, v in sides]
         best = int(lengths[1] > lengths[0])
         v = sides[best][1]
-        rows.append(v * (math.sqrt(values[j] * lengths[best]) / max(float(xp.linalg.vector_norm(v)), TINY)))
+        rows.append(v * (math.sqrt(values[j] * lengths[best]) / max(length(v), TINY)))
     W = xp.stack(rows)
     return xp.where(W > 0, W, xp.full_like(W, float(xp.mean(W))))
 
