@@ -40,6 +40,12 @@ def zeros_like_with(shape: tuple[int, ...], array: Array, dtype: Array | None = 
     return xp.zeros(shape, dtype=dtype or array.dtype, **kwargs)
 
 
+def empty_rows(shape: tuple[int, int], array: Array) -> Array:
+    """A matrix of unset values beside `array`, of its dtype; pages that stay unused cost nothing."""
+    xp = namespace_of(array)
+    return xp.empty(shape, dtype=array.dtype, **({} if is_cupy(array) else {"device": device_of(array)}))
+
+
 def row_norms_squared(block: Array) -> Array:
     """`||a_i||^2` of every row, in the block's precision.
 

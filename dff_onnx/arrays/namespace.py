@@ -76,3 +76,13 @@ def cuda_present() -> bool:
     except ImportError:
         return False
     return bool(cupy.cuda.is_available())
+
+
+def from_cuda(owner: Any) -> Array:
+    """A CuPy array over device memory that `owner` lends through DLPack, without a copy.
+
+    The caller must have synchronized the stream that wrote it: DLPack as ONNX Runtime speaks it does not.
+    """
+    import cupy
+
+    return cupy.from_dlpack(owner)
