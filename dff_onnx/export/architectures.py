@@ -1,0 +1,46 @@
+"""Every network that can be exported from a checkpoint, under torchvision's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dff_onnx.errors import UsageError
+from dff_onnx.export import resnet, squeezenet, vgg
+from dff_onnx.export.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Networks that one function plans.
+
+    Attributes:
+        names: of its networks.
+        plan: from a name to the network.
+    """
+
+    names: tuple[str, ...]
+    plan: Callable[[str], Network]
+
+
+FAMILIES = {
+    "vgg": Family(vgg.NAMES, vgg.vgg),
+    "resnet": Family(resnet.NAMES, resnet.resnet),
+    "squeezenet": Family(squeezenet.NAMES, squeezenet.squeezenet),
+}
+ARCHITECTURES = tuple(name for family in FAMILIES.values() for name in family.names)
+
+
+def network(name: str) -> Network:
+    """The plan of an architecture.
+
+    Raises:
+        UsageError: for a name that is none; the sentence lists all.
+
+    >>> network("vgg19").layers[-2]
+    Layer(name='relu5_4', stride=16, channels=512, nonnegative=True)
+    """
+    for family in FAMILIES.values():
+        if name in family.names:
+            return family.plan(name)
+    raise UsageError(f"{name!r} is no architecture that can be exported; there are {', '.join(ARCHITECTURES)}")

@@ -1,0 +1,120 @@
+"""The front door: an architecture's name and a file of weights in, an ONNX backbone out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import ModelProto, helper
+
+from dff_onnx.backbone.metadata import Layer, Metadata
+from dff_onnx.export.architectures import network as network_of
+from dff_onnx.export.checkpoint import Checkpoint, open_checkpoint
+from dff_onnx.export.fit import choose_layers, deepest, layers_within
+from dff_onnx.export.graph_builder import GraphBuilder
+from dff_onnx.export.network import Network
+from dff_onnx.export.preprocess_nodes import add_preprocessing, graph_input
+from dff_onnx.files import write_atomically
+from dff_onnx.records import Preprocessing
+
+OPSET = 20
+IR_VERSION = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: the ONNX file.
+        size: its bytes.
+        metadata: architecture, layers, preprocessing and the weights' sha256, as the file says them.
+        last: the deepest layer, pools aside, that the checkpoint reaches.
+    """
+
+    path: Path
+    size: int
+    metadata: Metadata
+    last: Layer
+
+
+def export(
+    architecture: str,
+    weights: str | Path,
+    layers: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
+) -> ModelProto:
+    """Makes an ONNX backbone from a checkpoint of a torchvision network. Needs no PyTorch.
+
+    The graph has one input `image` with free batch, height and width, one output `(n, channels, h, w)` float32 per
+    layer, and nothing beyond the last of them. The same arguments give the same bytes.
+
+    Args:
+        architecture: torchvision's name, one of `ARCHITECTURES`.
+        weights: a `.pth` of `torch.save` (both formats) or a `.safetensors`; it may end before the network does.
+        layers: names like `relu5_4`, `layer3.5` (or `layer3`, its stage's last block), `fire9`; by default the deepest
+            layer within the checkpoint that is not a pool.
+        preprocessing: what the network was trained on and what the input is to be; by default uint8 RGB pixels
+            `(n, h, w, 3)`, normalised in the graph by ImageNet's mean and standard deviation.
+
+    Raises:
+        UsageError: for an unknown architecture or layer, or a file that is not there.
+        CheckpointError: for a file that cannot be read safely, or is of another architecture, or ends before a layer.
+    """
+    network = network_of(architecture)
+    with open_checkpoint(weights) as checkpoint:
+        return _export(network, checkpoint, layers, preprocessing or Preprocessing())[0]
+
+
+def export_file(
+    architecture: str,
+    weights: str | Path,
+    output: str | Path,
+    layers: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
+) -> Exported:
+    """Like `export`, and writes the model to a file, atomically.
+
+    Raises:
+        UsageError, CheckpointError: see `export`.
+        OutputError: when the file cannot be written.
+    """
+    network = network_of(architecture)
+    with open_checkpoint(weights) as checkpoint:
+        model, metadata, last = _export(network, checkpoint, layers, preprocessing or Preprocessing())
+    data = model.SerializeToString(deterministic=True)
+    write_atomically(Path(output), data)
+    return Exported(Path(output), len(data), metadata, last)
+
+
+def _export(
+    network: Network, checkpoint: Checkpoint, asked: Sequence[str], preprocessing: Preprocessing
+) -> tuple[ModelProto, Metadata, Layer]:
+    within = layers_within(network, checkpoint)
+    layers = choose_layers(network, within, asked, checkpoint)
+    metadata = Metadata(network.name, layers, preprocessing, checkpoint.sha256)
+    builder = GraphBuilder()
+    source = add_preprocessing(builder, preprocessing)
+    builder.steps(network, network.ancestors(tuple(layer.name for layer in layers)), source, checkpoint)
+    return _model(builder, metadata), metadata, deepest(network, within)
+
+
+def _model(builder: GraphBuilder, metadata: Metadata) -> ModelProto:
+    names = [layer.name for layer in metadata.layers]
+    infos = {info.name: info for info in builder.value_infos}
+    graph = helper.make_graph(
+        builder.nodes,
+        metadata.architecture,
+        [graph_input(metadata.preprocessing)],
+        [infos[name] for name in names],
+        builder.initializers,
+        value_info=[info for name, info in infos.items() if name not in names],
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="dff-onnx")
+    helper.set_model_props(model, metadata.to_properties())
+    # Strict shape inference included: every shape that the builder wrote is compared with ONNX's own.
+    onnx.checker.check_model(model, full_check=True)
+    return model

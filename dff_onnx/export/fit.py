@@ -1,0 +1,131 @@
+"""Whether a checkpoint is of an architecture, how far it reaches, and which layers that leaves to choose from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from dff_onnx.backbone.metadata import Layer
+from dff_onnx.errors import CheckpointError, UsageError
+from dff_onnx.export.architectures import ARCHITECTURES
+from dff_onnx.export.architectures import network as network_of
+from dff_onnx.export.checkpoint import Checkpoint
+from dff_onnx.export.network import Conv, Network, Shape
+from dff_onnx.export.tensors import shown
+
+# In files of PyTorch 0.4.1 and later; counts training steps.
+COUNTER = ".num_batches_tracked"
+
+
+def layers_within(network: Network, checkpoint: Checkpoint) -> tuple[Layer, ...]:
+    """The layers that the checkpoint has all parameters for; a partial one ends somewhere.
+
+    Raises:
+        CheckpointError: when it is of another architecture; the sentence names the first parameter that is missing,
+            of another shape, or too many.
+    """
+    try:
+        return _layers_within(network, checkpoint.shapes)
+    except CheckpointError as error:
+        others = [name for name in ARCHITECTURES if name != network.name and _fits(name, checkpoint.shapes)]
+        advice = f"it fits {' and '.join(others)}" if others else "give the weights of this architecture"
+        raise CheckpointError(f"{checkpoint.path}: is no checkpoint of {network.name}: {error}; {advice}") from error
+
+
+def choose_layers(
+    network: Network, within: Sequence[Layer], asked: Sequence[str], checkpoint: Checkpoint
+) -> tuple[Layer, ...]:
+    """The layers asked for, in network order; without any, the deepest that is not a pool.
+
+    Raises:
+        UsageError: for a name that is no layer of the network.
+        CheckpointError: for a layer behind the checkpoint's end.
+    """
+    if not asked:
+        return (deepest(network, within),)
+    names, end = {_resolved(network, name) for name in asked}, deepest(network, within).name
+    for name in (layer.name for layer in network.layers if layer.name in names):
+        if name not in {layer.name for layer in within}:
+            raise CheckpointError(
+                f"{checkpoint.path}: stops at {end} ({_first_missing(network, name, checkpoint)} is not in it), so it "
+                f"has no {name}; ask for {end} or an earlier layer, or give complete weights"
+            )
+    return tuple(layer for layer in within if layer.name in names)
+
+
+def deepest(network: Network, within: Sequence[Layer]) -> Layer:
+    """The deepest layer that is not a pool (before every pool there is one)."""
+    return next(layer for layer in reversed(within) if layer.name not in network.pools)
+
+
+def _first_missing(network: Network, layer: str, checkpoint: Checkpoint) -> str:
+    shapes = checkpoint.shapes
+    steps = (step for step in network.ancestors((layer,)) if isinstance(step, Conv))
+    return next(name for step in steps for name, _ in step.expected() if name not in shapes)
+
+
+def _resolved(network: Network, name: str) -> str:
+    name = network.aliases.get(name, name)
+    if name in {layer.name for layer in network.layers}:
+        return name
+    if re.fullmatch(r"conv\d_\d", name) and (relu := name.replace("conv", "relu")) in network.tensors:
+        raise UsageError(
+            f"{name} is no layer to export: torchvision's hook at {name} returns the values after the in-place ReLU "
+            f"behind it, and so does every DFF that names {name}; the layer is {relu}"
+        )
+    known = [layer.name for layer in network.layers] + [
+        f"{alias} (= {name})" for alias, name in network.aliases.items()
+    ]
+    raise UsageError(f"{network.name} has no layer {name!r}; it has {', '.join(known)}")
+
+
+def _layers_within(network: Network, shapes: dict[str, Shape]) -> tuple[Layer, ...]:
+    present = _present(network, shapes)
+    lacking = next((name for name in network.expected if name not in shapes), "")
+    if surplus := _surplus(network, shapes):
+        lack = f"no {lacking}, though it has" if lacking else "the parameter"
+        raise CheckpointError(f"it has {lack} {shown(surplus)}, which {network.name} has not")
+    within = tuple(layer for layer in network.layers if _convolutions(network, layer) <= present)
+    if not within:
+        raise CheckpointError(f"it has no {lacking}")
+    return within
+
+
+def _present(network: Network, shapes: dict[str, Shape]) -> set[str]:
+    """Outputs of the convolutions whose parameters are all there: up to some point, and nothing may lie behind it."""
+    convolutions = [step for step in network.steps if isinstance(step, Conv)]
+    for position, step in enumerate(convolutions):
+        for name, shape in step.expected():
+            if name not in shapes:
+                behind = (name for later in convolutions[position + 1 :] for name, _ in later.expected())
+                if found := next((later for later in behind if later in shapes), ""):
+                    raise CheckpointError(f"it has no {name}, though it has {found}")
+                return {earlier.output for earlier in convolutions[:position]}
+            if shapes[name] != shape:
+                raise CheckpointError(f"{name} has the shape {shapes[name]}, not {shape}")
+    return {step.output for step in convolutions}
+
+
+def _surplus(network: Network, shapes: dict[str, Shape]) -> str:
+    """A parameter that only a deeper or another network has; the classifier's are no concern."""
+    homes = {name.partition(".")[0] for name in network.expected}
+    known = network.expected
+    return next(
+        (
+            name
+            for name in shapes
+            if name not in known and name.partition(".")[0] in homes and not name.endswith(COUNTER)
+        ),
+        "",
+    )
+
+
+def _convolutions(network: Network, layer: Layer) -> set[str]:
+    return {step.output for step in network.ancestors((layer.name,)) if isinstance(step, Conv)}
+
+
+def _fits(name: str, shapes: dict[str, Shape]) -> bool:
+    try:
+        return bool(_layers_within(network_of(name), shapes))
+    except CheckpointError:
+        return False

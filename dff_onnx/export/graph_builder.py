@@ -1,0 +1,111 @@
+"""Steps and weights become nodes and initializers. Batch norm is folded into the convolution before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from dff_onnx.backbone.metadata import Layer
+from dff_onnx.errors import CheckpointError
+from dff_onnx.export.checkpoint import Checkpoint
+from dff_onnx.export.network import INPUT, Conv, MaxPool, Network, Step
+
+# torch.nn.BatchNorm2d's default, which all of these networks keep.
+EPSILON = 1e-5
+
+Float64 = NDArray[np.float64]
+
+
+class GraphBuilder:
+    """Collects the nodes, constants and shapes of a graph.
+
+    Attributes:
+        nodes, initializers, value_infos: what was collected, in order.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.initializers: list[TensorProto] = []
+        self.value_infos: list[ValueInfoProto] = []
+
+    def constant(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+        """Adds a constant."""
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def node(self, kind: str, inputs: Sequence[str], output: ValueInfoProto, **attributes: Any) -> str:
+        """Adds a node that makes one tensor; the node is named after it."""
+        self.nodes.append(helper.make_node(kind, inputs, [output.name], name=output.name, **attributes))
+        self.value_infos.append(output)
+        return output.name
+
+    def steps(self, network: Network, steps: Sequence[Step], source: str, checkpoint: Checkpoint) -> None:
+        """Adds steps of a network with their weights; `source` is the tensor that stands for the network's input.
+
+        Raises:
+            CheckpointError: when weights are not all there, not floating-point or not finite.
+        """
+        for step in steps:
+            inputs = [source if step.inputs == (INPUT,) else name for name in step.inputs]
+            output = value_info(network.tensors[step.output])
+            if isinstance(step, Conv):
+                self._conv(step, inputs, output, checkpoint)
+            elif isinstance(step, MaxPool):
+                self.node(
+                    "MaxPool", inputs, output, **_window(step.kernel, step.stride, step.pad), ceil_mode=int(step.ceil)
+                )
+            else:
+                self.node(step.kind, inputs, output, **({"axis": 1} if step.kind == "Concat" else {}))
+
+    def _conv(self, step: Conv, inputs: list[str], output: ValueInfoProto, checkpoint: Checkpoint) -> None:
+        weight, bias = folded(step, checkpoint)
+        inputs = [*inputs, self.constant(f"{step.parameters}.weight", weight)]
+        inputs.append(self.constant(f"{step.parameters}.bias", bias))
+        window = _window(step.shape[-1], step.stride, step.pad)
+        self.node("Conv", inputs, output, **window, group=step.groups)
+
+
+def value_info(layer: Layer) -> ValueInfoProto:
+    """A tensor's name and its shape `(n, channels, h16, w16)`: the height and the width at stride 16, say."""
+    stride = layer.stride if layer.stride > 1 else ""
+    return helper.make_tensor_value_info(
+        layer.name, TensorProto.FLOAT, ["n", layer.channels, f"h{stride}", f"w{stride}"]
+    )
+
+
+def folded(step: Conv, checkpoint: Checkpoint) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weight and bias of a convolution with its batch norm folded in, computed in float64.
+
+    `y = gamma * (conv(x) - mean) / sqrt(var + eps) + beta` is itself a convolution with a bias.
+    """
+    weight = _float64(f"{step.parameters}.weight", checkpoint)
+    bias = _float64(f"{step.parameters}.bias", checkpoint) if step.bias else np.zeros(len(weight))
+    if step.norm:
+        gamma, beta, mean, variance = (
+            _float64(f"{step.norm}.{part}", checkpoint) for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        if variance.min() < 0:
+            raise CheckpointError(f"{checkpoint.path}: {step.norm}.running_var is negative; the file is damaged")
+        scale = gamma / np.sqrt(variance + EPSILON)
+        weight = weight * scale[:, None, None, None]
+        bias = (bias - mean) * scale + beta
+    with np.errstate(over="ignore"):
+        narrow = weight.astype(np.float32), bias.astype(np.float32)
+    if not all(np.isfinite(values).all() for values in narrow):
+        raise CheckpointError(f"{checkpoint.path}: {step.parameters} has weights beyond float32; the file is damaged")
+    return narrow
+
+
+def _float64(name: str, checkpoint: Checkpoint) -> Float64:
+    values = checkpoint.array(name).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise CheckpointError(f"{checkpoint.path}: {name} has values that are not finite; training may have diverged")
+    return values
+
+
+def _window(kernel: int, stride: int, pad: int) -> dict[str, list[int]]:
+    return {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [pad] * 4}

@@ -1,0 +1,177 @@
+"""The plan of a network: its steps, as data. `graph_builder` makes ONNX of them, `fit` compares them with a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from dff_onnx.backbone.metadata import Layer
+
+# The tensor that the first step takes.
+INPUT = "image"
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """A square convolution with symmetric zero padding, and the batch norm behind it where there is one.
+
+    Attributes:
+        output: the tensor it makes.
+        inputs: the one it takes.
+        parameters: the module's name in the checkpoint (`features.0`).
+        shape: of the weight, `(out, in / groups, kernel, kernel)`.
+        stride, pad, groups: as in `torch.nn.Conv2d`.
+        bias: whether the module has one.
+        norm: the batch norm's name in the checkpoint.
+    """
+
+    output: str
+    inputs: tuple[str, ...]
+    parameters: str
+    shape: tuple[int, int, int, int]
+    stride: int
+    pad: int
+    groups: int
+    bias: bool
+    norm: str | None
+
+    def expected(self) -> Iterator[tuple[str, Shape]]:
+        """Name and shape of every parameter it needs."""
+        yield f"{self.parameters}.weight", self.shape
+        if self.bias:
+            yield f"{self.parameters}.bias", self.shape[:1]
+        if self.norm:
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                yield f"{self.norm}.{part}", self.shape[:1]
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """As in `torch.nn.MaxPool2d`; `ceil` is its `ceil_mode`."""
+
+    output: str
+    inputs: tuple[str, ...]
+    kernel: int
+    stride: int
+    pad: int
+    ceil: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A step without settings: `Relu` of one tensor, `Add` of two, `Concat` of several along the channels."""
+
+    kind: str
+    output: str
+    inputs: tuple[str, ...]
+
+
+Step = Conv | MaxPool | Join
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network without its classifier.
+
+    Attributes:
+        name: torchvision's.
+        steps: in the order they run.
+        layers: the tensors that may become outputs, in the same order.
+        tensors: every step's output by name, as a `Layer`.
+        aliases: further names of layers (`layer3` for a ResNet's `layer3.5`).
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    layers: tuple[Layer, ...]
+    tensors: Mapping[str, Layer]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def expected(self) -> dict[str, Shape]:
+        """Every parameter's name and shape, in the order of the steps."""
+        return {name: shape for step in self.steps if isinstance(step, Conv) for name, shape in step.expected()}
+
+    @cached_property
+    def pools(self) -> frozenset[str]:
+        """The layers that max pooling makes: outputs, but no one's deepest convolutional layer."""
+        return frozenset(step.output for step in self.steps if isinstance(step, MaxPool))
+
+    def ancestors(self, outputs: tuple[str, ...]) -> tuple[Step, ...]:
+        """The steps that these tensors need, in order."""
+        needed, kept = set(outputs), list[Step]()
+        for step in reversed(self.steps):
+            if step.output in needed:
+                kept.append(step)
+                needed.update(step.inputs)
+        return tuple(reversed(kept))
+
+
+class Plan:
+    """Writes a network down step by step; each method returns the name of the tensor it makes.
+
+    >>> plan = Plan()
+    >>> relu = plan.relu(plan.conv("conv1_1", INPUT, "features.0", 64, 3, pad=1, bias=True), "relu1_1")
+    >>> plan.network("example", layers=[relu]).layers
+    (Layer(name='relu1_1', stride=1, channels=64, nonnegative=True),)
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[Step] = []
+        self._tensors = {INPUT: Layer(INPUT, stride=1, channels=3, nonnegative=False)}
+
+    def conv(
+        self,
+        output: str,
+        source: str,
+        parameters: str,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        pad: int = 0,
+        groups: int = 1,
+        bias: bool = False,
+        norm: str | None = None,
+    ) -> str:
+        """A convolution to `channels` channels, with the batch norm `norm` folded in."""
+        shape = (channels, self._tensors[source].channels // groups, kernel, kernel)
+        self._steps.append(Conv(output, (source,), parameters, shape, stride, pad, groups, bias, norm))
+        return self._made(output, self._tensors[source].stride * stride, channels, nonnegative=False)
+
+    def relu(self, source: str, output: str) -> str:
+        """A ReLU."""
+        self._steps.append(Join("Relu", output, (source,)))
+        tensor = self._tensors[source]
+        return self._made(output, tensor.stride, tensor.channels, nonnegative=True)
+
+    def max_pool(self, source: str, output: str, kernel: int, *, pad: int = 0, ceil: bool = False) -> str:
+        """Max pooling by a stride of 2, the only one in these families."""
+        self._steps.append(MaxPool(output, (source,), kernel, 2, pad, ceil))
+        tensor = self._tensors[source]
+        return self._made(output, tensor.stride * 2, tensor.channels, nonnegative=tensor.nonnegative)
+
+    def add(self, first: str, second: str, output: str) -> str:
+        """A sum."""
+        self._steps.append(Join("Add", output, (first, second)))
+        tensors = self._tensors[first], self._tensors[second]
+        return self._made(output, tensors[0].stride, tensors[0].channels, all(t.nonnegative for t in tensors))
+
+    def concat(self, first: str, second: str, output: str) -> str:
+        """The channels of both, one after the other."""
+        self._steps.append(Join("Concat", output, (first, second)))
+        tensors = self._tensors[first], self._tensors[second]
+        channels = sum(t.channels for t in tensors)
+        return self._made(output, tensors[0].stride, channels, all(t.nonnegative for t in tensors))
+
+    def network(self, name: str, layers: list[str], aliases: Mapping[str, str] | None = None) -> Network:
+        """What was written down."""
+        chosen = tuple(self._tensors[layer] for layer in layers)
+        return Network(name, tuple(self._steps), chosen, dict(self._tensors), dict(aliases or {}))
+
+    def _made(self, name: str, stride: int, channels: int, nonnegative: bool) -> str:
+        self._tensors[name] = Layer(name, stride, channels, nonnegative)
+        return name
