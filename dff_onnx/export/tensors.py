@@ -144,7 +144,7 @@ def values(tensor: Tensor, data: bytes, *, big_endian: bool = False) -> NDArray[
         return np.empty(tensor.shape, np.float32)
     view = np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides, writeable=False)
     if element is BFLOAT16:
-        return (view.astype(np.uint32) << 16).view(np.float32)
+        return (view.astype(np.uint32, order="C") << 16).view(np.float32)
     return np.array(view, view.dtype.newbyteorder("="), order="C")
 
 
