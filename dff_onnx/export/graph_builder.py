@@ -84,20 +84,25 @@ def folded(step: Conv, checkpoint: Checkpoint) -> tuple[NDArray[np.float32], NDA
     """
     weight = _float64(f"{step.parameters}.weight", checkpoint)
     bias = _float64(f"{step.parameters}.bias", checkpoint) if step.bias else np.zeros(len(weight))
-    if step.norm:
-        gamma, beta, mean, variance = (
-            _float64(f"{step.norm}.{part}", checkpoint) for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        if variance.min() < 0:
-            raise CheckpointError(f"{checkpoint.path}: {step.norm}.running_var is negative; the file is damaged")
-        scale = gamma / np.sqrt(variance + EPSILON)
-        weight = weight * scale[:, None, None, None]
-        bias = (bias - mean) * scale + beta
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # what leaves float32 is refused below
+        if step.norm:
+            scale, shift = _affine(step.norm, checkpoint)
+            weight, bias = weight * scale[:, None, None, None], bias * scale + shift
         narrow = weight.astype(np.float32), bias.astype(np.float32)
     if not all(np.isfinite(values).all() for values in narrow):
         raise CheckpointError(f"{checkpoint.path}: {step.parameters} has weights beyond float32; the file is damaged")
     return narrow
+
+
+def _affine(norm: str, checkpoint: Checkpoint) -> tuple[Float64, Float64]:
+    """A batch norm as `y = scale * x + shift`."""
+    gamma, beta, mean, variance = (
+        _float64(f"{norm}.{part}", checkpoint) for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    if variance.min() < 0:
+        raise CheckpointError(f"{checkpoint.path}: {norm}.running_var is negative; the file is damaged")
+    scale = gamma / np.sqrt(variance + EPSILON)
+    return scale, beta - mean * scale
 
 
 def _float64(name: str, checkpoint: Checkpoint) -> Float64:

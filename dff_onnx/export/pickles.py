@@ -2,8 +2,8 @@
 
 Python's own unpickler executes what a file names, writes attributes of what it names (`BUILD`), reserves what a file
 claims (`LONG_BINPUT`), and recurses in C when nested tuples are hashed. Restricting its `find_class` stops only the
-first. So the standard library only splits the stream into instructions here (`pickletools.genops` runs nothing), and
-every instruction that is not listed is refused.
+first. So the standard library is only asked here how an instruction's argument is written (`pickletools.opcodes`), and
+every instruction that is not listed is refused before its argument is read.
 """
 
 from __future__ import annotations
@@ -65,15 +65,27 @@ def run_pickle(stream: io.BytesIO) -> Any:
     """
     machine = _Machine()
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if count > MOST_INSTRUCTIONS:
-                raise CheckpointError(f"its pickle has more than {MOST_INSTRUCTIONS} instructions")
-            if opcode.name == "STOP":
+        for _ in range(MOST_INSTRUCTIONS):
+            instruction, argument = _next_instruction(stream)
+            if instruction == "STOP":
                 return machine.pop()
-            machine.step(opcode.name, argument)
+            machine.step(instruction, argument)
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise CheckpointError(f"its pickle is damaged ({error})") from error
-    raise CheckpointError("its pickle has no end")
+    raise CheckpointError(f"its pickle has more than {MOST_INSTRUCTIONS} instructions")
+
+
+def _next_instruction(stream: io.BytesIO) -> tuple[str, Any]:
+    code = stream.read(1)
+    if not code:
+        raise CheckpointError("its pickle has no end; it is cut off, download or save it again")
+    if code not in _OPCODES:
+        name = _REFUSED.get(code, "none that exists")
+        raise CheckpointError(f"its pickle has an instruction that no state_dict needs ({name}); nothing of it was run")
+    opcode = _OPCODES[code]
+    if opcode.name == "GLOBAL":  # two lines; the standard library's reader would look for escapes in them
+        return opcode.name, tuple(stream.readline().removesuffix(b"\n").decode() for _ in range(2))
+    return opcode.name, opcode.arg.reader(stream) if opcode.arg else None
 
 
 class _Machine:
@@ -87,10 +99,8 @@ class _Machine:
             self.push(argument)
         elif instruction in _CONSTANTS:
             self.push(_CONSTANTS[instruction]())
-        elif instruction in _INSTRUCTIONS:
-            _INSTRUCTIONS[instruction](self, argument)
         else:
-            raise CheckpointError(f"its pickle has the instruction {instruction}, which no state_dict needs")
+            _INSTRUCTIONS[instruction](self, argument)
 
     def push(self, value: Any) -> None:
         self._stack.append(value)
@@ -134,9 +144,8 @@ class _Machine:
             target[key] = value
 
     def name(self, argument: Any) -> None:
-        """GLOBAL; the argument is `module attribute`."""
-        module, _, attribute = argument.partition(" ")
-        self.push(_allowed(module, attribute))
+        """GLOBAL; the argument is a module and a name in it."""
+        self.push(_allowed(*argument))
 
     def name_on_stack(self, _argument: Any) -> None:
         """STACK_GLOBAL."""
@@ -268,3 +277,7 @@ _INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "BUILD": _Machine.build,
     "BINPERSID": _Machine.storage,
 }
+
+_KNOWN = _LITERALS | _CONSTANTS.keys() | _INSTRUCTIONS.keys() | {"STOP"}
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes if opcode.name in _KNOWN}
+_REFUSED = {opcode.code.encode("latin-1"): opcode.name for opcode in pickletools.opcodes if opcode.name not in _KNOWN}

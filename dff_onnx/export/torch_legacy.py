@@ -26,8 +26,9 @@ def read_torch_legacy(file: BinaryIO) -> Contents:
     Raises:
         CheckpointError: without the file's name.
     """
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    head = io.BytesIO(file.read(LARGEST_HEAD))
+    head = io.BytesIO(file.read(min(LARGEST_HEAD, size)))
     # Every one of these pickles could carry code, the magic number's too: none is loaded by Python's unpickler.
     if run_pickle(head) != MAGIC_NUMBER:
         raise CheckpointError("begins like a pickle but not like a file of torch.save; save network.state_dict() by it")
@@ -35,7 +36,6 @@ def read_torch_legacy(file: BinaryIO) -> Contents:
         raise CheckpointError(f"has torch.save's protocol {version!r:.20}, only {PROTOCOL} is known")
     system, tree, keys = run_pickle(head), run_pickle(head), run_pickle(head)
     big_endian = isinstance(system, dict) and system.get("little_endian") is False
-    size = file.seek(0, io.SEEK_END)
     spans = _spans(file, head.tell(), size, keys, _storages(tree), big_endian)
 
     def read(storage: Storage) -> bytes:
