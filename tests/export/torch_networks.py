@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from typing import Any
 
@@ -196,7 +197,11 @@ def randomised(name: str, seed: int = 0) -> nn.Module:
 
 
 def values_at(network: nn.Module, modules: dict[str, str], pixels: Any) -> dict[str, Any]:
-    """What hooks at these modules see, copied at once: a later in-place ReLU would change it."""
+    """What hooks at these modules see, copied at once: a later in-place ReLU would change it.
+
+    Computed in float64, so that only one side rounds.
+    """
+    network = copy.deepcopy(network).double()
     found: OrderedDict[str, Any] = OrderedDict()
 
     def keep(layer: str) -> Any:
@@ -205,7 +210,7 @@ def values_at(network: nn.Module, modules: dict[str, str], pixels: Any) -> dict[
     handles = [network.get_submodule(module).register_forward_hook(keep(layer)) for layer, module in modules.items()]
     try:
         with torch.no_grad():
-            network(torch.from_numpy(pixels))
+            network(torch.from_numpy(pixels).double())
     finally:
         for handle in handles:
             handle.remove()
