@@ -14,7 +14,7 @@ from dff_onnx.export.tensors import Contents, Storage, shown
 
 MAGIC = b"PK\x03\x04"
 
-# The pickle of ResNet-152 with its optimizer's state takes about 2 MB.
+# The pickle of ResNet-152 with AdamW's state takes 227 kB.
 LARGEST_PICKLE = 64 * 2**20
 
 # What `zipfile` raises for archives that are damaged, encrypted, or of a kind it does not know.
