@@ -85,3 +85,11 @@ def length(vector: Array) -> float:
 def precision(array: Array) -> float:
     """The relative rounding step of a floating-point array (CuPy has no `finfo`)."""
     return 2.0**-52 if array.dtype == namespace_of(array).float64 else 2.0**-23
+
+
+def count(mask: Array) -> int:
+    """How many entries of a boolean array are true."""
+    if isinstance(mask, np.ndarray):
+        return int(np.count_nonzero(mask))
+    xp = namespace_of(mask)
+    return int(xp.sum(xp.astype(mask, xp.int64)))
