@@ -95,7 +95,8 @@ def _one_node() -> bytes:
     axes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", axes[:1], axes[1:])
     opset = helper.make_opsetid("", 20)
-    return helper.make_model(graph, ir_version=10, opset_imports=[opset]).SerializeToString()
+    data: bytes = helper.make_model(graph, ir_version=10, opset_imports=[opset]).SerializeToString()
+    return data
 
 
 def _cupy() -> Finding:

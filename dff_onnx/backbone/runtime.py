@@ -109,3 +109,12 @@ def _why_no_cuda(runtime: Any) -> str:
     if "CUDAExecutionProvider" not in runtime.get_available_providers():
         return "this ONNX Runtime was built without it (install onnxruntime-gpu, or dff-onnx[cuda])"
     return "ONNX Runtime could not load its CUDA libraries (install dff-onnx[cuda], or match CUDA and cuDNN to it)"
+
+
+def runtime_errors() -> tuple[type[Exception], ...]:
+    """Everything a session raises; ONNX Runtime's exceptions have no common ancestor of their own."""
+    load_runtime()
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = ("EPFail", "Fail", "InvalidArgument", "InvalidGraph", "NotImplemented", "RuntimeException")
+    return tuple(getattr(state, name) for name in names)

@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
-def layers() -> None:
-    """To be written."""
+import typer
+
+
+def layers(
+    model: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    size: Annotated[int, typer.Option(min=32, help="Height and width of the probe, in pixels.")] = 224,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List the tensors of an ONNX file that can feed DFF."""
+    from dff_onnx.backbone.graph import list_layers
+    from dff_onnx.backbone.model_file import load_model
+
+    file = load_model(model)
+    found = list_layers(file.model, model, size)
+    if as_json:
+        typer.echo(json.dumps([asdict(layer) for layer in found], indent=2))
+        return
+    typer.echo(f"{'channels':>8} {'grid':>9} {'stride':>6}  {'>= 0':<4}  {'operator':<12} layer")
+    for layer in found:
+        grid = f"{layer.height}x{layer.width}"
+        sign = "yes" if layer.nonnegative else "?"
+        typer.echo(f"{layer.channels:>8} {grid:>9} {layer.stride:>6}  {sign:<4}  {layer.operator:<12} {layer.name}")
+    typer.echo(f"{len(found)} layers, {sum(layer.nonnegative for layer in found)} provably >= 0", err=True)

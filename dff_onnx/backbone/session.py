@@ -1,0 +1,205 @@
+"""An ONNX file in, activations out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.arrays import Array, cuda_present, from_cuda
+from dff_onnx.backbone.cut import append_rows_output
+from dff_onnx.backbone.graph import default_layer, metadata_of, resolve_layer
+from dff_onnx.backbone.model_file import load_model
+from dff_onnx.backbone.nonnegative import nonnegative_tensors
+from dff_onnx.backbone.runtime import Device, Session, create_session, device_of_session, runtime_errors
+from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.records import Fingerprint, Preprocessing
+
+Axes = tuple[int | None, int | None, int | None]
+
+# What an ordinary ONNX file of torchvision's school expects.
+TORCHVISION = Preprocessing(layout="NCHW", dtype="float32")
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An ONNX network truncated at a layer, in a session. Made by `Backbone.open`; call it on pixels.
+
+    Attributes:
+        path: the file.
+        fingerprint: its sha256, the layer and the preprocessing.
+        device: `cpu` or `cuda`, as the session really came back.
+        nonnegative: whether the graph proves that no activation is below zero.
+        fixed: `(n, height, width)` of the input, None where an axis is free.
+    """
+
+    path: Path
+    fingerprint: Fingerprint
+    device: str
+    nonnegative: bool
+    fixed: Axes
+    session: Session
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        layer: str | None = None,
+        *,
+        device: Device = "auto",
+        preprocessing: Preprocessing | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Reads and checks an ONNX file and starts a session on it.
+
+        Args:
+            path: the file.
+            layer: the tensor to take; by default the one that the file's metadata or its only grid-shaped output says.
+            device: `auto`, `cpu`, or `cuda`, which is an error where CUDA does not really run.
+            preprocessing: what the input expects, for files that do not say; by default torchvision's.
+            threads: of one operator; all available cores by default.
+
+        Raises:
+            ModelError: when the file cannot be used or has no such layer.
+            DeviceError: when `cuda` was asked for and is not there.
+            UsageError: when there is no such file, or `preprocessing` contradicts what the file says.
+        """
+        path = Path(path)
+        file = load_model(path)
+        model = file.model
+        name = resolve_layer(model, layer, path) if layer else default_layer(model, path)
+        metadata = metadata_of(model, path)
+        if metadata and preprocessing and preprocessing != metadata.preprocessing:
+            raise UsageError(f"{path}: says its preprocessing itself; leave out the options that set another")
+        nonnegative = name in nonnegative_tensors(model.graph)
+        rows = append_rows_output(model, name)
+        session = _start(rows.SerializeToString(), device, threads, path)
+        settled = metadata.preprocessing if metadata else preprocessing or _guess(session, path)
+        return cls(
+            path=path,
+            fingerprint=Fingerprint(file.sha256, name, settled),
+            device=device_of_session(session),
+            nonnegative=nonnegative,
+            fixed=_fixed_axes(session, settled, path),
+            session=session,
+        )
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Array:
+        """Activations of a batch.
+
+        Args:
+            pixels: `(n, height, width, 3)` uint8, RGB.
+
+        Returns:
+            `(n, c, h, w)` float32: a view whose channels lie side by side in memory, so that rows of `A` cost no copy.
+            A CuPy array where the session runs on CUDA and CuPy is there.
+
+        Raises:
+            UsageError: when the network's input has a fixed size, and it is another.
+            ModelError: when the network fails on this size.
+        """
+        self._check_size(pixels)
+        batch = self.fixed[0]
+        if batch is None or batch == len(pixels):
+            return self._run(pixels)
+        parts = [np.resize(pixels[i : i + batch], (batch, *pixels.shape[1:])) for i in range(0, len(pixels), batch)]
+        done = [self._run(part) for part in parts]
+        return np.concatenate(done)[: len(pixels)] if len(done) > 1 else done[0][: len(pixels)]
+
+    def _check_size(self, pixels: NDArray[np.uint8]) -> None:
+        for wanted, found, axis in zip(self.fixed[1:], pixels.shape[1:3], ("height", "width"), strict=True):
+            if wanted is not None and wanted != found:
+                raise UsageError(
+                    f"{self.path}: its input has a fixed {axis} of {wanted}, the pictures have {found}; "
+                    f"use --size {wanted}, or a model with a free size"
+                )
+
+    def _run(self, pixels: NDArray[np.uint8]) -> Array:
+        source = self.session.get_inputs()[0].name
+        values = to_input(pixels, self.fingerprint.preprocessing)
+        try:
+            rows = self._run_on_cuda(source, values) if self._stays_on_device() else self._run_on_host(source, values)
+        except runtime_errors() as error:
+            raise ModelError(
+                f"{self.path}: the network failed on {len(pixels)} pictures of {pixels.shape[2]}x{pixels.shape[1]}: "
+                f"{_first_line(error)}; try another --size"
+            ) from error
+        return rows.transpose(0, 3, 1, 2)
+
+    def _run_on_host(self, source: str, values: NDArray[Any]) -> Array:
+        return self.session.run(None, {source: values})[0]
+
+    def _run_on_cuda(self, source: str, values: NDArray[Any]) -> Array:
+        # A fresh binding per batch: running one again overwrites the earlier output in place.
+        binding = self.session.io_binding()
+        binding.bind_cpu_input(source, values)
+        binding.bind_output(self.session.get_outputs()[0].name, "cuda", 0)
+        self.session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return from_cuda(binding.get_outputs()[0])
+
+    def _stays_on_device(self) -> bool:
+        return self.device == "cuda" and cuda_present()
+
+
+def _start(model: bytes, device: Device, threads: int | None, path: Path) -> Session:
+    try:
+        return create_session(model, device, threads)
+    except runtime_errors() as error:
+        raise ModelError(f"{path}: ONNX Runtime refuses it: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]
+
+
+def to_input(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[Any]:
+    """RGB pixels as the graph expects them: as they are, or normalised.
+
+    Args:
+        pixels: `(n, height, width, 3)` uint8, RGB.
+        preprocessing: of the network.
+
+    >>> import numpy as np
+    >>> white = np.full((1, 1, 1, 3), 255, np.uint8)
+    >>> to_input(white, Preprocessing("NCHW", "float32", mean=(0.5,) * 3, std=(0.5,) * 3)).tolist()
+    [[[[1.0]], [[1.0]], [[1.0]]]]
+    """
+    values: NDArray[Any] = pixels
+    if preprocessing.dtype == "float32":
+        ordered = pixels if preprocessing.channels == "RGB" else pixels[..., ::-1]
+        mean, std = (np.asarray(v, np.float32) for v in (preprocessing.mean, preprocessing.std))
+        values = (ordered * np.float32(preprocessing.scale) - mean) / std
+    if preprocessing.layout == "NCHW":
+        values = values.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(values)
+
+
+def _guess(session: Session, path: Path) -> Preprocessing:
+    """torchvision's preprocessing for a float NCHW input of three channels; anything else must be said."""
+    source = session.get_inputs()[0]
+    if source.type == "tensor(float)" and len(source.shape) == 4 and (source.shape[1] == 3 or _free(source.shape[1])):
+        return TORCHVISION
+    raise ModelError(
+        f"{path}: its input {source.name!r} is {source.type} of shape {source.shape}, not float (n, 3, h, w), and its "
+        "metadata does not say what it expects; export the network again with `dff-onnx export`"
+    )
+
+
+def _free(axis: Any) -> bool:
+    return not isinstance(axis, int)
+
+
+def _fixed_axes(session: Session, preprocessing: Preprocessing, path: Path) -> Axes:
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise ModelError(f"{path}: a backbone has one input, this one has {', '.join(i.name for i in inputs)}")
+    shape = [None if _free(size) else size for size in inputs[0].shape]
+    if len(shape) != 4:
+        raise ModelError(f"{path}: its input has {len(shape)} axes, an image batch has 4")
+    n, *rest = shape
+    height, width = rest[1:] if preprocessing.layout == "NCHW" else rest[:2]
+    return n, height, width
