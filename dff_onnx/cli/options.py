@@ -50,13 +50,13 @@ def preprocessing_of(
     """
     from dff_onnx.records import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
-    channels: ChannelOrder = order.value if order else "RGB"  # type: ignore[assignment]
+    channels: ChannelOrder = order.value if order else "RGB"
     return Preprocessing(
         layout="NHWC" if pixels else "NCHW",
         dtype="uint8" if pixels else "float32",
         channels=channels,
-        mean=three(mean, "--mean") if mean else IMAGENET_MEAN,
-        std=three(std, "--std") if std else IMAGENET_STD,
+        mean=three(mean, "--mean") if mean is not None else IMAGENET_MEAN,
+        std=three(std, "--std") if std is not None else IMAGENET_STD,
         scale=1 / 255 if scale is None else scale,
     )
 
@@ -65,7 +65,7 @@ def preprocessing_if_said(
     mean: str | None, std: str | None, scale: float | None, order: Order | None
 ) -> Preprocessing | None:
     """As `preprocessing_of`, None where not one of the options was given."""
-    if mean is std is scale is order is None:
+    if all(option is None for option in (mean, std, scale, order)):
         return None
     return preprocessing_of(mean, std, scale, order)
 
