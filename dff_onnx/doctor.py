@@ -102,7 +102,7 @@ def _one_node() -> bytes:
 def _cupy() -> Finding:
     if cuda_present():
         return Finding("factorization on", "cuda (CuPy)")
-    installed = [name for name in metadata.packages_distributions().get("cupy", [])]
+    installed = metadata.packages_distributions().get("cupy", [])
     why = f"{installed[0]} is installed but sees no device" if installed else "CuPy is not installed"
     driver = runtime.driver_present()
     return Finding("factorization on", f"cpu ({why})", not driver, "pip install 'dff-onnx[cuda]'" if driver else "")

@@ -93,7 +93,7 @@ def resolve_layer(model: ModelProto, name: str, path: Path) -> str:
 
 
 def default_layer(model: ModelProto, path: Path) -> str:
-    """The layer to take when none is named: the last that the metadata lists, or the only output with a grid that serves.
+    """The layer to take when none is named: the metadata's last, or the only output with a grid that serves.
 
     Raises:
         ModelError: when neither says it, with candidates.

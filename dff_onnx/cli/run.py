@@ -2,6 +2,109 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def run() -> None:
-    """To be written."""
+import typer
+
+from dff_onnx.cli.options import ChannelOrderOption, Mean, Scale, Std, preprocessing_if_said
+
+if TYPE_CHECKING:
+    from dff_onnx.images import Resize
+    from dff_onnx.runs.settings import Overlays
+
+
+class DeviceChoice(StrEnum):
+    """Where the network runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class SolverChoice(StrEnum):
+    """Solvers of the factorization."""
+
+    hals = "hals"
+    mu = "mu"
+
+
+def run(
+    folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")],
+    model: Annotated[Path, typer.Option("--model", help="An ONNX backbone, from `dff-onnx export` or elsewhere.")],
+    k: Annotated[int, typer.Option("-k", help="Number of concepts.")] = 4,
+    layer: Annotated[str | None, typer.Option(help="The layer to take. [default: what the model says]")] = None,
+    device: Annotated[DeviceChoice, typer.Option(help="cuda is an error where CUDA does not run.")] = DeviceChoice.auto,
+    size: Annotated[int | None, typer.Option(help="Pixels of a square, aspect not kept. [default: 224]")] = None,
+    short_side: Annotated[int | None, typer.Option(help="Pixels of the shorter side, aspect kept.")] = None,
+    long_side: Annotated[int | None, typer.Option(help="Pixels of the longer side, aspect kept.")] = None,
+    per_image: Annotated[bool, typer.Option("--per-image", help="Factorize each picture by itself.")] = False,
+    overlays: Annotated[str, typer.Option(help="Pictures to draw: all, none, or a number.")] = "all",
+    percentile: Annotated[float, typer.Option(help="Threshold of the masks, over the whole set.")] = 75.0,
+    min_share: Annotated[float, typer.Option(help="Share of a picture that a further region needs.")] = 0.01,
+    solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.hals,
+    seed: Annotated[int, typer.Option(help="Of the factorization's starts.")] = 0,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    channel_order: ChannelOrderOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of other settings.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
+) -> None:
+    """Find what the pictures of a folder have in common.
+
+    Writes heat map overlays, results.json, boxes.csv, coco.json, bank.npz, failures.json and run.toml. Exit code 3
+    says that some pictures could not be used; failures.json lists them.
+
+    The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
+    """
+    from dff_onnx.backbone.session import Backbone
+    from dff_onnx.cli.progress import shown, summary
+    from dff_onnx.report.results import results_json
+    from dff_onnx.runs.run import run as run_folder
+    from dff_onnx.runs.settings import Settings
+
+    settings = Settings(
+        k=k,
+        resize=_resize(size, short_side, long_side),
+        per_image=per_image,
+        solver=solver.value,
+        seed=seed,
+        percentile=percentile,
+        min_share=min_share,
+        overlays=_overlays(overlays),
+    )
+    preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
+    backbone = Backbone.open(model, layer, device=device.value, preprocessing=preprocessing)
+    with shown() as progress:
+        found = run_folder(folder, output, backbone, settings, overwrite=overwrite, progress=progress).found
+    if as_json:
+        typer.echo(results_json(found), nl=False)
+    typer.echo(summary(found, output), err=True)
+    if found.failures:
+        raise typer.Exit(3)
+
+
+def _resize(size: int | None, short_side: int | None, long_side: int | None) -> Resize:
+    from dff_onnx.errors import UsageError
+    from dff_onnx.images import Resize
+
+    given = {"square": size, "short": short_side, "long": long_side}
+    said = [(mode, pixels) for mode, pixels in given.items() if pixels is not None]
+    if len(said) > 1:
+        raise UsageError("give one of --size, --short-side and --long-side")
+    return Resize(*said[0]) if said else Resize()  # type: ignore[arg-type]
+
+
+def _overlays(text: str) -> Overlays:
+    from dff_onnx.errors import UsageError
+
+    if text == "all":
+        return "all"
+    if text == "none":
+        return "none"
+    if not text.isdecimal():
+        raise UsageError(f"--overlays: all, none or a number is needed, found {text!r}")
+    return int(text)

@@ -1,0 +1,1 @@
+"""What a run writes: overlays, JSON, CSV, COCO, TOML."""

@@ -1,0 +1,81 @@
+"""What a person at a terminal sees of a run: a bar with rate and remaining time, and a summary."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from dff_onnx.report.found import Found
+from dff_onnx.runs.progress import Progress as Follower
+from dff_onnx.runs.progress import Silent
+
+
+class _Bar:
+    """One line per stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def start(self, stage: str, total: int | None = None) -> None:
+        self._finish()
+        self._task = self._progress.add_task(stage, total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        if self._task is not None:
+            self._progress.advance(self._task, steps)
+
+    def _finish(self) -> None:
+        if self._task is not None and self._progress.tasks[-1].total is None:
+            self._progress.update(self._task, total=1, completed=1)
+
+
+@contextmanager
+def shown() -> Iterator[Follower]:
+    """A follower that draws on the terminal; silent where stderr is none."""
+    if not sys.stderr.isatty():
+        yield Silent()
+        return
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description:<12}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:.1f}/s", table_column=None),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield _Bar(progress)
+
+
+def summary(found: Found, out: Path) -> str:
+    """What was found, in a few lines of at most 80 columns but for names."""
+    lines = [f"{len(found.images)} pictures, device {found.device}"]
+    if found.fit:
+        fit = found.fit
+        ending = "converged" if fit.converged else f"stopped: {fit.stopped}"
+        lines[0] += f", {1 - fit.loss:.1%} explained by {fit.k} concepts ({ending})"
+    for concept in found.concepts:
+        here = [image.concepts[concept.number] for image in found.images]
+        strong = sum(one.score >= 0.5 for one in here)
+        lines.append(
+            f"  {concept.label}  {concept.colour}  energy {concept.energy:5.1%}, score above a half in {strong}"
+        )
+    if found.failures:
+        lines.append(f"{len(found.failures)} pictures could not be used; the first: {found.failures[0].path}:")
+        lines.append(f"  {found.failures[0].reason} (all in {out / 'failures.json'})")
+    lines.append(f"written to {out}")
+    return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""What a run found, as small frozen records: what every file of a run is written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dff_onnx.records import Box, Fingerprint, Grid, Region
+
+Scale = Literal["set", "image"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a factorization went; see `dff_onnx.factorization.Factorization`.
+
+    Attributes:
+        k, rows, channels: of `A ~ H W`.
+        solver, seed, start: what made it.
+        loss: `||A-HW||^2 / ||A||^2`.
+        reconstruction_err: `||A-HW||_F`.
+        n_iter, converged, stopped: how it ended.
+    """
+
+    k: int
+    rows: int
+    channels: int
+    solver: str
+    seed: int
+    start: str
+    loss: float
+    reconstruction_err: float
+    n_iter: int
+    converged: bool
+    stopped: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptFound:
+    """One concept.
+
+    Attributes:
+        number: from 0, in the order of energy.
+        name: None until somebody names it.
+        colour: `#rrggbb`, on the overlays.
+        energy: its share of the energy of all concepts.
+        threshold: a heat map that reaches it is on.
+        peak: the largest value of its heat maps over the set.
+    """
+
+    number: int
+    name: str | None
+    colour: str
+    energy: float
+    threshold: float
+    peak: float
+
+    @property
+    def label(self) -> str:
+        """Its name, or its number."""
+        return self.name or f"concept {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptInImage:
+    """One concept in one image.
+
+    Attributes:
+        concept: its number.
+        score: its peak here relative to its peak over the whole set, 0..1.
+        share: of the image's pixels that its mask covers.
+        regions: of the mask, largest first.
+    """
+
+    concept: int
+    score: float
+    share: float
+    regions: tuple[Region, ...]
+
+    @property
+    def box(self) -> Box | None:
+        """Around the largest region; None where the mask is empty."""
+        return self.regions[0].box if self.regions else None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFound:
+    """One image.
+
+    Attributes:
+        path: relative to the folder, with slashes, as text any format takes.
+        size: of the picture in pixels, after its EXIF turn.
+        input: as the network saw it.
+        grid: of the activations.
+        concepts: one entry for each concept, by number.
+        fit, table: the image's own factorization and concepts, where each image has its own.
+        overlay: path of its overlay below the run's folder, None where there is none.
+    """
+
+    path: str
+    size: Grid
+    input: Grid
+    grid: Grid
+    concepts: tuple[ConceptInImage, ...]
+    fit: Fit | None = None
+    table: tuple[ConceptFound, ...] = ()
+    overlay: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One picture that could not be used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a run found.
+
+    Attributes:
+        fingerprint: of the backbone.
+        device: the network really ran on.
+        scale: `set` where concepts, thresholds and scores are shared by all images, `image` where each has its own.
+        fit, concepts: shared by all images; None and empty where each has its own.
+        images: in sorted order.
+        failures: pictures that could not be used.
+    """
+
+    fingerprint: Fingerprint
+    device: str
+    scale: Scale
+    fit: Fit | None
+    concepts: tuple[ConceptFound, ...]
+    images: tuple[ImageFound, ...]
+    failures: tuple[Failure, ...]
+
+    def concepts_of(self, image: ImageFound) -> tuple[ConceptFound, ...]:
+        """The concepts that an image's numbers refer to."""
+        return image.table or self.concepts

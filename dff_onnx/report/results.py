@@ -1,0 +1,178 @@
+"""`results.json`, `boxes.csv`, `coco.json`, `failures.json`: what a run found, for other programs.
+
+`docs/results.md` describes every field. The bytes depend on what was found alone. Numbers carry nine significant
+digits, enough for any float32.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from dff_onnx.records import Box, Grid, Region
+from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, Found, ImageFound
+
+SCHEMA = "dff-onnx/results/1"
+CSV_COLUMNS = ("image", "concept", "name", "score", "x0", "y0", "x1", "y1", "area", "largest")
+# A spreadsheet takes a cell that starts so for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def results_json(found: Found) -> bytes:
+    """Everything a run found, as strict JSON with a versioned schema."""
+    return _json(
+        {
+            "schema": SCHEMA,
+            "fingerprint": found.fingerprint.to_dict(),
+            "device": found.device,
+            "scale": found.scale,
+            "fit": _fit(found.fit),
+            "concepts": [_concept(concept) for concept in found.concepts],
+            "images": [_image(image) for image in found.images],
+            "failures": [_failure(failure) for failure in found.failures],
+        }
+    )
+
+
+def failures_json(failures: Iterable[Failure]) -> bytes:
+    """The pictures that could not be used, and why: a list, empty where all could."""
+    return _json([_failure(failure) for failure in failures])
+
+
+def boxes_csv(found: Found) -> bytes:
+    """Every region of every concept in every image, one a line (RFC 4180, UTF-8).
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(CSV_COLUMNS)
+    for image, here, region in _regions(found):
+        name = found.concepts_of(image)[here.concept].name or ""
+        box, largest = region.box, int(region is here.regions[0])
+        row = (here.concept, _cell(name), _number(here.score), box.x0, box.y0, box.x1, box.y1, region.area, largest)
+        writer.writerow((_cell(image.path), *row))
+    return text.getvalue().encode()
+
+
+def coco_json(found: Found) -> bytes:
+    """Regions as COCO detections: images, categories (concepts), annotations with `bbox` x, y, width, height.
+
+    Ids count from 1, as COCO's tools want them. Where each image has its own concepts, categories are their numbers.
+    """
+    numbers = sorted({here.concept for image in found.images for here in image.concepts})
+    names = {concept.number: concept.label for concept in found.concepts}
+    image_ids = {image.path: number for number, image in enumerate(found.images, 1)}
+    return _json(
+        {
+            "info": {"description": f"dff-onnx, {SCHEMA}"},
+            "images": [
+                {"id": image_ids[i.path], "file_name": i.path, "width": i.size.width, "height": i.size.height}
+                for i in found.images
+            ],
+            "categories": [{"id": n + 1, "name": names.get(n, f"concept {n}")} for n in numbers],
+            "annotations": [
+                {
+                    "id": number,
+                    "image_id": image_ids[image.path],
+                    "category_id": here.concept + 1,
+                    "bbox": [region.box.x0, region.box.y0, *_extent(region.box)],
+                    "area": region.area,
+                    "iscrowd": 0,
+                    "score": _number(here.score),
+                }
+                for number, (image, here, region) in enumerate(_regions(found), 1)
+            ],
+        }
+    )
+
+
+def _regions(found: Found) -> Iterator[tuple[ImageFound, ConceptInImage, Region]]:
+    for image in found.images:
+        for here in image.concepts:
+            for region in here.regions:
+                yield image, here, region
+
+
+def _extent(box: Box) -> tuple[int, int]:
+    return box.x1 - box.x0, box.y1 - box.y0
+
+
+def _image(image: ImageFound) -> dict[str, Any]:
+    own = {"fit": _fit(image.fit), "table": [_concept(concept) for concept in image.table]} if image.table else {}
+    return {
+        "path": image.path,
+        "size": _size(image.size),
+        "input": _size(image.input),
+        "grid": _size(image.grid),
+        "overlay": image.overlay,
+        **own,
+        "concepts": [_in_image(here) for here in image.concepts],
+    }
+
+
+def _in_image(here: ConceptInImage) -> dict[str, Any]:
+    return {
+        "concept": here.concept,
+        "score": _number(here.score),
+        "share": _number(here.share),
+        "box": _box(here.box) if here.box else None,
+        "regions": [{"box": _box(region.box), "area": region.area} for region in here.regions],
+    }
+
+
+def _concept(concept: ConceptFound) -> dict[str, Any]:
+    return {
+        "number": concept.number,
+        "name": concept.name,
+        "colour": concept.colour,
+        "energy": _number(concept.energy),
+        "threshold": _number(concept.threshold),
+        "peak": _number(concept.peak),
+    }
+
+
+def _fit(fit: Fit | None) -> dict[str, Any] | None:
+    if fit is None:
+        return None
+    return {
+        "k": fit.k,
+        "rows": fit.rows,
+        "channels": fit.channels,
+        "solver": fit.solver,
+        "seed": fit.seed,
+        "start": fit.start,
+        "loss": _number(fit.loss),
+        "explained": _number(1 - fit.loss),
+        "reconstruction_err": _number(fit.reconstruction_err),
+        "n_iter": fit.n_iter,
+        "converged": fit.converged,
+        "stopped": fit.stopped,
+    }
+
+
+def _failure(failure: Failure) -> dict[str, str]:
+    return {"path": failure.path, "reason": failure.reason}
+
+
+def _size(grid: Grid) -> dict[str, int]:
+    return {"width": grid.width, "height": grid.height}
+
+
+def _box(box: Box) -> list[int]:
+    return [box.x0, box.y0, box.x1, box.y1]
+
+
+def _number(value: float) -> float:
+    return float(f"{value:.9g}")
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode()

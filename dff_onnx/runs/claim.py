@@ -1,0 +1,107 @@
+"""An output folder belongs to one folder of pictures and one set of settings; others are refused."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dff_onnx.errors import OutputError, UsageError
+from dff_onnx.files import RUN_MARKER, write_atomically
+from dff_onnx.report.toml import to_toml
+
+RUN_FILE = "run.toml"
+
+
+def claim(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> bool:
+    """Makes `out` the home of a run with this identity, or refuses.
+
+    Args:
+        out: created where it is missing.
+        folder: of the pictures.
+        identity: the tables of `run.toml` that two runs must share: what goes in and how.
+        overwrite: whether a run of other settings may be replaced.
+
+    Returns:
+        whether `out` was no run before.
+
+    Raises:
+        UsageError: when `out` lies inside `folder`, holds another run, or files that are no run.
+        OutputError: when it cannot be written.
+    """
+    _refuse_inside(out, folder)
+    new = not (out.is_dir() and any(out.iterdir()))
+    if not new:
+        _refuse_others(out, identity, overwrite)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another with -o") from error
+    write_run_file(out, identity)
+    return new
+
+
+def release(out: Path) -> None:
+    """Gives up a folder that was claimed and in which nothing was written."""
+    with contextlib.suppress(OSError):
+        (out / RUN_FILE).unlink()
+        out.rmdir()
+
+
+def write_run_file(out: Path, tables: Mapping[str, Any]) -> None:
+    """`run.toml`, its first line saying that the folder is a run."""
+    write_atomically(out / RUN_FILE, f"{RUN_MARKER}\n{to_toml(tables)}".encode())
+
+
+def _refuse_inside(out: Path, folder: Path) -> None:
+    inside, outer = out.resolve(), folder.resolve()
+    if outer.is_dir() and inside.is_relative_to(outer):
+        raise UsageError(f"{out}: lies inside the folder of pictures ({folder}); choose an output folder outside it")
+
+
+def _refuse_others(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
+    earlier = _read(out / RUN_FILE)
+    if earlier is None:
+        raise UsageError(f"{out}: is not empty and holds no run; choose another folder with -o, or empty it")
+    differences = sorted(_differences(earlier, identity))
+    if not differences:
+        return
+    if not overwrite:
+        raise UsageError(
+            f"{out}: holds a run of other settings ({'; '.join(differences[:4])}); "
+            "choose another folder with -o, or replace it with --overwrite"
+        )
+    _remove_overlays(out)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The tables of a run file; None where there is no file of ours."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text) if text.startswith(RUN_MARKER) else None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return None
+
+
+def _differences(earlier: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in now.items():
+        before = earlier.get(key)
+        if isinstance(value, Mapping):
+            found += _differences(before if isinstance(before, Mapping) else {}, value, f"{at}{key}.")
+        elif before != value:
+            found.append(f"{at}{key}: {before!r} there, {value!r} now")
+    return found
+
+
+def _remove_overlays(out: Path) -> None:
+    try:
+        if (out / "overlays").is_dir():
+            shutil.rmtree(out / "overlays")
+    except OSError as error:
+        raise OutputError(
+            f"{out / 'overlays'}: the earlier run's pictures cannot be removed ({error.strerror})"
+        ) from error

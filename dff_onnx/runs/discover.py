@@ -1,0 +1,216 @@
+"""A folder of pictures becomes concepts: the whole way, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.arrays import Array, to_numpy
+from dff_onnx.backbone.protocol import Activations
+from dff_onnx.concepts.bank import Bank
+from dff_onnx.errors import ImageError
+from dff_onnx.factorization import Factorization, factorize
+from dff_onnx.files import printable, root_of, walk_pictures
+from dff_onnx.maps import heat_map, image_regions, offsets, peaks, scores, set_percentile
+from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, Found, ImageFound
+from dff_onnx.report.palette import colour, hexadecimal
+from dff_onnx.runs.collect import Collected, Seen, collect
+from dff_onnx.runs.progress import Progress, Silent, followed
+from dff_onnx.runs.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What was discovered, with the arrays.
+
+    Attributes:
+        folder: that the paths are relative to.
+        settings: it was made with.
+        found: concepts, scores, boxes: see `dff_onnx.report.found`.
+        paths: of the pictures, in the order of `found.images`.
+        H: `(N, k)` coefficients on the host, picture after picture.
+        W: `(k, c)` concepts, None where each picture has its own.
+        thresholds: `(k,)`, None likewise.
+        image_peaks: `(images, k)` peak of each concept in each image.
+    """
+
+    folder: Path
+    settings: Settings
+    found: Found
+    paths: tuple[Path, ...]
+    H: NDArray[np.float32]
+    W: NDArray[np.float32] | None
+    image_peaks: NDArray[np.float32]
+
+    @property
+    def images(self) -> tuple[ImageFound, ...]:
+        """What was found in each picture, in sorted order."""
+        return self.found.images
+
+    def heat_map(self, index: int) -> NDArray[np.float32]:
+        """The heat maps `(k, h, w)` of a picture, on the grid of its activations."""
+        grids = [image.grid for image in self.images]
+        heat: NDArray[np.float32] = heat_map(self.H, offsets(grids)[index], grids[index])
+        return heat
+
+    def bank(self) -> Bank | None:
+        """The concepts, to be saved; None where each picture has its own."""
+        if self.W is None:
+            return None
+        concepts = self.found.concepts
+        thresholds, highest, energy = (
+            np.asarray([getattr(concept, name) for concept in concepts], np.float32)
+            for name in ("threshold", "peak", "energy")
+        )
+        return Bank(
+            W=self.W,
+            thresholds=thresholds,
+            peaks=highest,
+            energy=energy,
+            names=tuple(concept.name for concept in concepts),
+            colours=tuple(concept.colour for concept in concepts),
+            fingerprint=self.found.fingerprint,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """Images that share their concepts: a whole folder, or one picture."""
+
+    H: NDArray[np.float32]
+    W: NDArray[np.float32]
+    fit: Fit
+    concepts: tuple[ConceptFound, ...]
+    image_peaks: NDArray[np.float32]
+    images: tuple[ImageFound, ...]
+
+
+def discover(
+    folder: str | Path,
+    activations: Activations,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Discovery:
+    """Finds what the pictures of a folder have in common.
+
+    Args:
+        folder: of pictures, or one picture.
+        activations: the network, as `Backbone.open` gives it.
+        settings: how; k = 4 at 224 x 224 by default.
+        progress: follows the stages.
+
+    Raises:
+        UsageError: when there is no such folder, or k is impossible for it.
+        NoImagesError: when it has no usable picture.
+        ModelError: when the network's activations cannot be factorized.
+    """
+    folder, settings, progress = Path(folder), settings or Settings(), progress or Silent()
+    paths = walk_pictures(folder)
+    progress.start("reading", len(paths))
+    rows = collect(root_of(folder), paths, activations, settings.resize, progress)
+    starts = offsets(rows.grids)
+    if settings.per_image:
+        progress.start("factorizing", len(rows.seen))
+        bounds = list(zip(starts, starts[1:], rows.seen, strict=False))
+        sets = [_factorized(rows.A[a:b, :], (one,), settings) for a, b, one in followed(bounds, progress)]
+    else:
+        progress.start("factorizing")
+        sets = [_factorized(rows.A, rows.seen, settings)]
+    return _discovery(root_of(folder), settings, sets, rows, activations)
+
+
+def _discovery(
+    folder: Path, settings: Settings, sets: Sequence[_Set], rows: Collected, activations: Activations
+) -> Discovery:
+    shared = None if settings.per_image else sets[0]
+    images = tuple(image for one in sets for image in (one.images if shared else _with_own(one)))
+    found = Found(
+        fingerprint=activations.fingerprint,
+        device=activations.device,
+        scale="set" if shared else "image",
+        fit=shared.fit if shared else None,
+        concepts=shared.concepts if shared else (),
+        images=images,
+        failures=tuple(map(_failure, rows.failures)),
+    )
+    return Discovery(
+        folder=folder,
+        settings=settings,
+        found=found,
+        paths=tuple(seen.path for seen in rows.seen),
+        H=shared.H if shared else np.concatenate([one.H for one in sets]),
+        W=shared.W if shared else None,
+        image_peaks=np.concatenate([one.image_peaks for one in sets]),
+    )
+
+
+def _factorized(A: Array, seen: Sequence[Seen], settings: Settings) -> _Set:
+    fitted = factorize(A, settings.k, solver=settings.solver, seed=settings.seed)
+    grids, inputs = [one.grid for one in seen], [one.input for one in seen]
+    thresholds = set_percentile(fitted.H, grids, inputs, settings.percentile)
+    # From here on everything is small, or made for files: the host's work.
+    H = np.ascontiguousarray(to_numpy(fitted.H), np.float32)
+    image_peaks = peaks(H, grids)
+    return _Set(
+        H=H,
+        W=np.asarray(to_numpy(fitted.W), np.float32),
+        fit=_fit(fitted, A.shape, settings),
+        concepts=_concepts(fitted, thresholds, image_peaks.max(axis=0)),
+        image_peaks=image_peaks,
+        images=_images(H, seen, thresholds, scores(image_peaks), settings),
+    )
+
+
+def _images(
+    H: NDArray[np.float32],
+    seen: Sequence[Seen],
+    thresholds: NDArray[np.float32],
+    image_scores: NDArray[np.float32],
+    settings: Settings,
+) -> tuple[ImageFound, ...]:
+    starts = offsets([one.grid for one in seen])
+    found = []
+    for one, start, row in zip(seen, starts, image_scores, strict=False):
+        masks = image_regions(heat_map(H, start, one.grid), thresholds, one.original, settings.min_share)
+        here = tuple(ConceptInImage(j, float(row[j]), mask.share, mask.regions) for j, mask in enumerate(masks))
+        found.append(ImageFound(printable(one.path), one.original, one.input, one.grid, here))
+    return tuple(found)
+
+
+def _concepts(
+    fitted: Factorization, thresholds: NDArray[np.float32], highest: NDArray[np.float32]
+) -> tuple[ConceptFound, ...]:
+    total = sum(fitted.energy) or 1.0
+    return tuple(
+        ConceptFound(j, None, hexadecimal(colour(j)), energy / total, float(thresholds[j]), float(highest[j]))
+        for j, energy in enumerate(fitted.energy)
+    )
+
+
+def _fit(fitted: Factorization, shape: tuple[int, int], settings: Settings) -> Fit:
+    return Fit(
+        k=settings.k,
+        rows=shape[0],
+        channels=shape[1],
+        solver=fitted.solver,
+        seed=settings.seed,
+        start=fitted.start,
+        loss=fitted.loss,
+        reconstruction_err=fitted.reconstruction_err,
+        n_iter=fitted.n_iter,
+        converged=fitted.converged,
+        stopped=fitted.stopped,
+    )
+
+
+def _with_own(one: _Set) -> list[ImageFound]:
+    """The images with their own factorization in them."""
+    return [replace(image, fit=one.fit, table=one.concepts) for image in one.images]
+
+
+def _failure(error: ImageError) -> Failure:
+    return Failure(printable(error.path), error.reason)

@@ -1,0 +1,118 @@
+"""A run's folder: everything that was found, in files."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx import __version__
+from dff_onnx.concepts.bank import bank_bytes
+from dff_onnx.errors import ImageError, OutputError
+from dff_onnx.files import output_names, write_atomically
+from dff_onnx.images import prefetch, read_original
+from dff_onnx.report.found import ImageFound
+from dff_onnx.report.overlays import LONG_SIDE, encode_png, overlay
+from dff_onnx.report.palette import from_hexadecimal
+from dff_onnx.report.results import boxes_csv, coco_json, failures_json, results_json
+from dff_onnx.runs.claim import write_run_file
+from dff_onnx.runs.discover import Discovery
+from dff_onnx.runs.progress import Progress, Silent
+
+OVERLAYS = "overlays"
+LEGENDS = {"set": "scale: whole set", "image": "scale: this picture"}
+
+
+def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: Progress | None = None) -> Discovery:
+    """Writes a run's files below `out`.
+
+    Args:
+        discovery: what was found.
+        out: the run's folder, claimed for it.
+        identity: the tables of `run.toml` that say what went in.
+        progress: follows the overlays.
+
+    Returns:
+        the discovery, its images with the paths of their overlays.
+
+    Raises:
+        OutputError: when a file cannot be written.
+    """
+    progress = progress or Silent()
+    written = _write_overlays(discovery, out, progress)
+    discovery = replace(discovery, found=replace(discovery.found, images=written))
+    found, bank = discovery.found, discovery.bank()
+    write_atomically(out / "boxes.csv", boxes_csv(found))
+    write_atomically(out / "coco.json", coco_json(found))
+    write_atomically(out / "failures.json", failures_json(found.failures))
+    if bank is not None:
+        write_atomically(out / "bank.npz", bank_bytes(bank))
+    write_run_file(out, identity | {"made": {"device": found.device, "versions": versions()}})
+    write_atomically(out / "results.json", results_json(found))
+    return discovery
+
+
+def versions() -> dict[str, str]:
+    """Of what results depend on."""
+    known = {name: metadata.version(name) for name in ("numpy", "scipy", "onnx", "pillow")}
+    runtime = sorted(set(metadata.packages_distributions().get("onnxruntime", [])))
+    return {
+        "dff-onnx": __version__,
+        "python": platform.python_version(),
+        **known,
+        **{name: metadata.version(name) for name in runtime},
+    }
+
+
+def _write_overlays(discovery: Discovery, out: Path, progress: Progress) -> tuple[ImageFound, ...]:
+    images = discovery.found.images
+    many = discovery.settings.overlays_of(len(images))
+    names = [f"{OVERLAYS}/{name}" for name in output_names(discovery.paths, ".png")[:many]]
+    _remove_others(out, names)
+    if not many:
+        return images
+    progress.start("drawing", many)
+    done = list(images)
+    for index, picture in _pictures(discovery, many):
+        write_atomically(out / names[index], encode_png(_drawn(discovery, index, picture)))
+        done[index] = replace(images[index], overlay=names[index])
+        progress.advance()
+    return tuple(done)
+
+
+def _pictures(discovery: Discovery, many: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """The pictures again, read ahead; one that can no longer be read has no overlay."""
+    paths = discovery.paths
+
+    def read(index: int) -> NDArray[np.uint8]:
+        return read_original(discovery.folder / paths[index], LONG_SIDE)
+
+    for index, picture in prefetch(range(many), read, depth=8):
+        if not isinstance(picture, ImageError):
+            yield index, picture
+
+
+def _drawn(discovery: Discovery, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    found = discovery.found
+    concepts = found.concepts_of(found.images[index])
+    highest = np.asarray([concept.peak or 1.0 for concept in concepts], np.float32)
+    heat = discovery.heat_map(index) / highest[:, None, None]
+    colours = [from_hexadecimal(concept.colour) for concept in concepts]
+    return overlay(picture, heat, colours, [concept.label for concept in concepts], LEGENDS[found.scale])
+
+
+def _remove_others(out: Path, names: Sequence[str]) -> None:
+    """Overlays of pictures that are no longer in the folder."""
+    kept = {out / name for name in names}
+    try:
+        for file in (out / OVERLAYS).rglob("*.png"):
+            if file not in kept:
+                file.unlink()
+    except OSError as error:
+        raise OutputError(f"{error.filename}: an earlier overlay cannot be removed ({error.strerror})") from error
