@@ -14,8 +14,8 @@ from dff_onnx.maps import upsample
 
 # Pictures are shown no larger: a heat map of a few dozen cells has no finer detail.
 LONG_SIDE = 1024
-STRENGTH = 0.82  # how much of a picture's pixel a concept at its peak covers
-DIMMED = 0.55  # of a picture's colour where no concept is: colours then speak of concepts alone
+STRENGTH = 0.85  # how much of a picture's pixel a concept at its peak covers
+DIMMED = 0.65  # of a picture's colour where no concept is: colours then speak of concepts alone
 # zlib's first level: measured three times as fast as its sixth for a tenth more bytes.
 COMPRESSION = 1
 
@@ -41,7 +41,7 @@ def overlay(
     strongest = values.max(axis=0)
     weights = values * values  # where concepts meet, the stronger one's colour prevails
     total = weights.sum(axis=0)
-    share = (STRENGTH * np.sqrt(strongest)) / np.maximum(total, 1e-12)
+    share = (STRENGTH * strongest**0.7) / np.maximum(total, 1e-12)
     paint = (np.asarray(colours, np.float32).T @ weights.reshape(len(colours), -1)).reshape(3, height, width)
     cover = share * total
     ground = _dimmed(picture)

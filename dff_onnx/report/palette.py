@@ -9,10 +9,10 @@ OKABE_ITO = (
     (230, 159, 0),  # orange
     (0, 114, 178),  # blue
     (240, 228, 66),  # yellow
-    (213, 94, 0),  # vermilion
-    (86, 180, 233),  # sky blue
-    (204, 121, 167),  # reddish purple
     (0, 158, 115),  # bluish green
+    (204, 121, 167),  # reddish purple
+    (86, 180, 233),  # sky blue
+    (213, 94, 0),  # vermilion
 )
 GOLDEN = 0.6180339887498949
 
