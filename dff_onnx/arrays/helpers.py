@@ -30,7 +30,7 @@ def like(host: Array, array: Array, dtype: Array | None = None) -> Array:
     """
     xp = namespace_of(array)
     moved = xp.asarray(np.ascontiguousarray(host)) if is_cupy(array) else xp.asarray(host, device=device_of(array))
-    return xp.astype(moved, dtype or array.dtype)
+    return xp.astype(moved, dtype or array.dtype, copy=False)
 
 
 def zeros_like_with(shape: tuple[int, ...], array: Array, dtype: Array | None = None) -> Array:

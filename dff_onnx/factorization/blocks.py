@@ -110,9 +110,18 @@ def solve_concepts(W: Array, sums: Sums, sweeps: int = 50) -> Array:
     return sweep(xp.asarray(W, copy=True), sums.HtA, sums.HtH, sweeps)
 
 
+def squared_row_norms(A: Array) -> Array:
+    """`||a_i||^2` of every row, `(N,)` float64."""
+    xp = namespace_of(A)
+    norms = zeros_like_with((A.shape[0],), A, xp.float64)
+    for block in row_blocks(A.shape[0]):
+        norms[block] = xp.astype(row_norms_squared(A[block, :]), xp.float64)
+    return norms
+
+
 def squared_norm(A: Array) -> float:
     """`||A||^2` in float64."""
-    return sum(_float64_sum(row_norms_squared(A[block, :])) for block in row_blocks(A.shape[0]))
+    return float64_sum(squared_row_norms(A))
 
 
 def residual(A: Array, Ht: Array, W: Array) -> float:
@@ -120,9 +129,10 @@ def residual(A: Array, Ht: Array, W: Array) -> float:
     xp = namespace_of(A)
     W = xp.astype(W, A.dtype)
     rows = (row_norms_squared(A[block, :] - Ht[:, block].T @ W) for block in row_blocks(A.shape[0]))
-    return sum(map(_float64_sum, rows))
+    return sum(map(float64_sum, rows))
 
 
-def _float64_sum(values: Array) -> float:
+def float64_sum(values: Array) -> float:
+    """The sum, accumulated in float64."""
     xp = namespace_of(values)
     return float(xp.sum(values, dtype=xp.float64))

@@ -14,8 +14,8 @@ from dff_onnx.errors import ArrayError, UsageError
 COMFORT = 20
 
 
-def checked(A: Any) -> Array:
-    """`A` as a two-dimensional array of finite, non-negative float32 or float64.
+def checked(A: Any) -> tuple[Array, float]:
+    """`A` as a two-dimensional array of finite, non-negative float32 or float64, and its largest value.
 
     Args:
         A: `(N, c)`; any array of the standard, or something NumPy makes an array of. float16 becomes float32.
@@ -39,7 +39,7 @@ def checked(A: Any) -> Array:
             f"A: the smallest value is {low:.6g}, and a non-negative factorization needs values >= 0; "
             "take activations after a ReLU, or clip them"
         )
-    return A
+    return A, high
 
 
 def _as_array(A: Any) -> Array:
@@ -70,14 +70,12 @@ def checked_rank(k: Any, shape: tuple[int, int]) -> int:
     return int(k)
 
 
-def comfortable(A: Array) -> tuple[Array, float]:
-    """`A` times a power of two that keeps its squares representable, and that power.
+def comfortable(A: Array, high: float) -> tuple[Array, float]:
+    """`A`, whose largest value is `high`, times a power of two that keeps its squares representable, and that power.
 
     Multiplying by a power of two is exact, so the factorization is the same up to this scale. Ordinary activations
     need none and are not copied.
     """
-    xp = namespace_of(A)
-    high = float(xp.max(A))
     exponent = math.frexp(high)[1]
     if high == 0 or abs(exponent) <= COMFORT:
         return A, 1.0

@@ -91,7 +91,7 @@ class DFF:
             UsageError: before `fit`.
             ArrayError: when the rows are not like those of `fit`.
         """
-        A = checked(A)
+        A, _ = checked(A)
         W = self._components()
         if A.shape[1] != W.shape[1]:
             raise ArrayError(f"A: {A.shape[1]} channels, but the concepts were found in {W.shape[1]}")

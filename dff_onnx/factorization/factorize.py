@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from dff_onnx.errors import UsageError
-from dff_onnx.factorization.blocks import squared_norm
+from dff_onnx.factorization.blocks import float64_sum, squared_row_norms
 from dff_onnx.factorization.canonical import canonical
 from dff_onnx.factorization.checks import checked, checked_rank, comfortable
 from dff_onnx.factorization.hals import hals
@@ -36,7 +36,7 @@ def factorize(
         solver: `hals`, or `mu` for the authors' multiplicative updates.
         seed: of the starts; the same seed gives the same bits.
         max_iter: passes over all rows at most.
-        tol: see `hals` (1e-6) and `mu` (1e-4) for what theirs mean.
+        tol: see `hals` (1e-5) and `mu` (1e-4) for what theirs mean.
         starts: how many starts `hals` tries.
 
     Raises:
@@ -52,10 +52,11 @@ def factorize(
         raise UsageError(f"solver: {solver!r} is not one of {', '.join(get_args(Solver))}")
     if max_iter < 1 or starts < 1 or (tol is not None and not tol >= 0):
         raise UsageError(f"max_iter ({max_iter}) and starts ({starts}) must be at least 1, tol ({tol}) at least 0")
-    A = checked(A)
+    A, high = checked(A)
     k = checked_rank(k, A.shape)
-    A, scale = comfortable(A)
-    norm = squared_norm(A)
+    A, scale = comfortable(A, high)
+    norms = squared_row_norms(A)
+    norm = float64_sum(norms)
     rng = np.random.default_rng(seed)
     found: Solution
     if solver == "mu":
@@ -63,6 +64,6 @@ def factorize(
     elif k == 1:
         found = rank1(A)
     else:
-        found = hals(A, k, rng, norm, max_iter, 1e-6 if tol is None else tol, starts)
+        found = hals(A, k, rng, norms, max_iter, 1e-5 if tol is None else tol, starts)
     name = "rank1" if solver == "hals" and k == 1 else solver
     return canonical(A, found, name, norm).rescaled(1.0 / scale)

@@ -56,7 +56,10 @@ class Factorization:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """What a solver hands to the canonical form: factors in any scale and order, and how it went."""
+    """What a solver hands to the canonical form: factors in any scale and order, and how it went.
+
+    `rest` is `||A-HW||^2` of these very factors, where the solver knows it anyway.
+    """
 
     Ht: Array
     W: Array
@@ -65,3 +68,4 @@ class Solution:
     stopped: str
     start: str = ""
     history: tuple[float, ...] = ()
+    rest: float | None = None

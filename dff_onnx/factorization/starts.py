@@ -12,24 +12,22 @@ import math
 import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import cumulative_sum, length, like, row_blocks, row_norms_squared, zeros_like_with
+from dff_onnx.arrays.helpers import cumulative_sum, length, like, row_norms_squared
 from dff_onnx.factorization.blocks import TINY
 
 
-def sample_rows(A: Array, size: int, rng: np.random.Generator) -> Array:
+def sample_rows(A: Array, norms: Array, size: int, rng: np.random.Generator) -> Array:
     """At most `size` rows, systematically sampled with probability proportional to their squared norm.
 
     Args:
         A: `(N, c)`.
+        norms: `(N,)` float64, squared norms of the rows.
         size: rows wanted; a matrix that has no more is returned as it is.
         rng: draws one offset.
     """
     xp = namespace_of(A)
     if A.shape[0] <= size:
         return A
-    norms = zeros_like_with((A.shape[0],), A, xp.float64)
-    for block in row_blocks(A.shape[0]):
-        norms[block] = xp.astype(row_norms_squared(A[block, :]), xp.float64)
     running = cumulative_sum(norms)
     total = float(running[-1])
     if total == 0:

@@ -2,7 +2,7 @@
 
 from dff_onnx.maps.heat import heat_map, offsets, peaks, scores
 from dff_onnx.maps.percentile import set_percentile
-from dff_onnx.maps.regions import MaskFound, image_regions, mask, regions_of
+from dff_onnx.maps.regions import MaskFound, image_regions, mask, regions_of, set_regions
 from dff_onnx.maps.upsample import upsample
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "regions_of",
     "scores",
     "set_percentile",
+    "set_regions",
     "upsample",
 ]

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import count, like
+from dff_onnx.arrays.helpers import like
 from dff_onnx.maps.heat import heat_map, offsets
-from dff_onnx.maps.upsample import bilinear_weights, upsample
+from dff_onnx.maps.upsample import bilinear_weights
 from dff_onnx.records import Grid
 
 # The bracket's half-width, as a share of the values: it is narrow where the sample is large.
@@ -117,16 +117,21 @@ def _pass(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], brackets: dict
 
 
 def _count(heat: Array, size: Grid, bracket: _Bracket, tally: _Tally) -> None:
+    """One map's share of the tally. Rows that stay below the bracket are counted without being widened."""
     xp = namespace_of(heat)
-    if float(xp.max(heat)) < bracket.low * (1 - 1e-6):  # interpolated values stay below the peak, but for rounding
-        tally.below += size.cells
-        return
-    values = upsample(heat, size.height, size.width)
-    not_above, not_below = values <= bracket.low, values < bracket.low
-    below = count(not_below)
-    tally.below += below
-    tally.at_low += count(not_above) - below
-    tally.inside.append(values[~not_above & (values <= bracket.high)])
+    # Rows lie in columns here: the largest of each is then found along whole vectors.
+    rows = heat.T @ like(bilinear_weights(heat.shape[0], size.height).T, heat)
+    # Interpolated values stay below the peak, but for rounding.
+    rows = rows[:, xp.max(rows, axis=0) >= bracket.low * (1 - 1e-6)]
+    values = rows.T @ like(bilinear_weights(heat.shape[1], size.width).T, heat)
+    # Many values are exactly zero, and no other is so frequent: zeros are counted, never kept.
+    reached = values[values >= bracket.low] if bracket.low > 0 else values[values > 0]
+    rest = size.cells - reached.shape[0]
+    if bracket.low > 0:
+        tally.below += rest
+    else:
+        tally.at_low += rest
+    tally.inside.append(reached[reached <= bracket.high])
 
 
 def _order_statistics(tally: _Tally, bracket: _Bracket, *ranks: int) -> list[float] | None:

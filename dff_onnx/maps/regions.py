@@ -6,19 +6,23 @@ together. There are a few hundred runs where there are a hundred thousand pixels
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dff_onnx.maps.upsample import upsample
+from dff_onnx.maps.upsample import bilinear_weights
 from dff_onnx.records import Box, Grid, Region
 
 # Masks of larger pictures are made at this long side, and boxes and areas scaled back: a heat map of a few dozen
 # cells has no finer detail.
 LONG_SIDE = 2048
+TOGETHER = 32  # images whose runs are linked at once: the sparse graph costs the same for one
+SMALLEST = np.nextafter(np.float32(0), np.float32(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +51,33 @@ class _Runs:
 def image_regions(
     heat: NDArray[np.float32], thresholds: NDArray[np.float32], original: Grid, min_share: float = 0.0
 ) -> tuple[MaskFound, ...]:
-    """Masks and regions of one image, for each concept.
+    """Masks and regions of one image, for each concept: `set_regions` of one."""
+    return next(set_regions([(heat, original)], thresholds, min_share))
+
+
+def set_regions(
+    images: Iterable[tuple[NDArray[np.float32], Grid]], thresholds: NDArray[np.float32], min_share: float = 0.0
+) -> Iterator[tuple[MaskFound, ...]]:
+    """Masks and regions of each image, for each concept.
 
     A pixel is on where the heat map, upsampled to the original size, reaches the threshold and is above zero (a sparse
     concept has a threshold of zero, which everything reaches).
 
     Args:
-        heat: `(k, h, w)` heat maps on the image's grid.
+        images: `(k, h, w)` heat maps on the image's grid, and the size of the picture in pixels. Masks of a longer
+            side than 2048 are made at 2048 and their boxes and areas scaled back.
         thresholds: `(k,)`.
-        original: size of the picture in pixels; masks of a longer side than 2048 are made at 2048 and their boxes and
-            areas scaled back.
         min_share: of the pixels that a region beside the largest needs to be listed.
     """
-    work = _working_size(original)
-    active = np.flatnonzero((heat.max(axis=(1, 2)) >= thresholds * (1 - 1e-6)) & heat.any(axis=(1, 2)))
-    found = [MaskFound(0.0, ())] * len(heat)
-    if active.size:
-        masks = mask(upsample(heat[active], work.height, work.width), thresholds[active])
-        for j, result in zip(active, regions_of(masks, min_share), strict=True):
-            found[j] = result if work == original else _scaled(result, work, original)
-    return tuple(found)
+    k = len(thresholds)
+    waiting = iter(images)
+    while group := list(islice(waiting, TOGETHER)):
+        sizes = [_working_size(original) for _, original in group]
+        runs = _joined([_heat_runs(heat, thresholds, size) for (heat, _), size in zip(group, sizes, strict=True)], k)
+        found = _regions(runs, np.repeat([size.cells for size in sizes], k), min_share)
+        for i, ((_, original), size) in enumerate(zip(group, sizes, strict=True)):
+            mine = tuple(found[i * k : (i + 1) * k])
+            yield mine if size == original else tuple(_scaled(one, size, original) for one in mine)
 
 
 def mask(upsampled: NDArray[np.float32], thresholds: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -75,8 +86,7 @@ def mask(upsampled: NDArray[np.float32], thresholds: NDArray[np.float32]) -> NDA
     >>> mask(np.array([[[0.0, 1.0, 2.0]]]), np.array([1.0])).tolist()
     [[[False, True, True]]]
     """
-    smallest = np.nextafter(np.float32(0), np.float32(1))
-    return upsampled >= np.maximum(thresholds, smallest)[:, None, None].astype(upsampled.dtype)
+    return upsampled >= np.maximum(thresholds, SMALLEST)[:, None, None].astype(upsampled.dtype)
 
 
 def regions_of(masks: NDArray[np.bool_], min_share: float = 0.0) -> tuple[MaskFound, ...]:
@@ -89,9 +99,35 @@ def regions_of(masks: NDArray[np.bool_], min_share: float = 0.0) -> tuple[MaskFo
     >>> regions_of(np.eye(3, dtype=bool)[None])[0].regions
     (Region(box=Box(x0=0, y0=0, x1=3, y1=3), area=3),)
     """
-    runs = _runs(masks)
-    labels = _labels(runs, masks.shape[1])
-    m, pixels = masks.shape[0], masks.shape[1] * masks.shape[2]
+    m, height, width = masks.shape
+    lines = np.arange(m * height)
+    runs = _runs(masks.reshape(-1, width), lines // height, lines % height)
+    return tuple(_regions(runs, np.full(m, height * width), min_share))
+
+
+def _heat_runs(heat: NDArray[np.float32], thresholds: NDArray[np.float32], size: Grid) -> _Runs:
+    """The runs of an image's masks. Rows that cannot reach the threshold are never widened."""
+    floors = np.maximum(thresholds, SMALLEST).astype(np.float32)
+    # Rows lie in columns here: the largest of each is then found along whole vectors.
+    rows = heat.transpose(0, 2, 1) @ bilinear_weights(heat.shape[1], size.height).T
+    masks, lines = np.nonzero(rows.max(axis=1) >= (floors * np.float32(1 - 1e-6))[:, None])
+    values = rows[masks, :, lines] @ bilinear_weights(heat.shape[2], size.width).T
+    return _runs(values >= floors[masks][:, None], masks, lines)
+
+
+def _joined(parts: Sequence[_Runs], k: int) -> _Runs:
+    """Runs of several images, their masks numbered on, `k` to an image."""
+    return _Runs(
+        np.concatenate([part.mask + i * k for i, part in enumerate(parts)]),
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.start for part in parts]),
+        np.concatenate([part.end for part in parts]),
+    )
+
+
+def _regions(runs: _Runs, pixels: NDArray[np.intp], min_share: float) -> list[MaskFound]:
+    """The components of each mask; `pixels` has one entry for each mask."""
+    labels = _labels(runs)
     components = int(labels.max()) + 1 if labels.size else 0
     first = np.full(components, labels.size)
     np.minimum.at(first, labels, np.arange(labels.size))
@@ -100,35 +136,36 @@ def regions_of(masks: NDArray[np.bool_], min_share: float = 0.0) -> tuple[MaskFo
     x1, y1 = -_least(-runs.end, labels, components), -_least(-runs.row, labels, components) + 1
     owner = runs.mask[first]
     order = np.lexsort((first, -area, owner))
-    bounds = np.searchsorted(owner[order], np.arange(m + 1))
+    bounds = np.searchsorted(owner[order], np.arange(len(pixels) + 1))
+    on = np.bincount(owner, area, len(pixels)) / pixels
+    listed = np.stack([x0, y0, x1, y1, area], axis=1)[order].tolist()
     found = []
-    for j in range(m):
-        mine = order[bounds[j] : bounds[j + 1]]
-        kept = [i for n, i in enumerate(mine) if n == 0 or area[i] >= min_share * pixels]
-        boxes = [Box(int(x0[i]), int(y0[i]), int(x1[i]), int(y1[i])) for i in kept]
-        listed = tuple(Region(box, int(area[i])) for box, i in zip(boxes, kept, strict=True))
-        found.append(MaskFound(float(area[mine].sum()) / pixels, listed))
-    return tuple(found)
+    for j, (low, high) in enumerate(pairwise(bounds.tolist())):
+        least = min_share * pixels[j]
+        kept = [entry for n, entry in enumerate(listed[low:high]) if n == 0 or entry[4] >= least]
+        found.append(MaskFound(float(on[j]), tuple(Region(Box(*entry[:4]), entry[4]) for entry in kept)))
+    return found
 
 
-def _runs(masks: NDArray[np.bool_]) -> _Runs:
-    m, height, width = masks.shape
-    padded = np.zeros((m * height, width + 1), np.bool_)  # a column that is off parts the rows
-    padded[:, :width] = masks.reshape(-1, width)
+def _runs(on: NDArray[np.bool_], masks: NDArray[np.intp], rows: NDArray[np.intp]) -> _Runs:
+    """Runs of lines of pixels `(lines, width)`, each line with its mask and row, in raster order."""
+    count, width = on.shape
+    padded = np.zeros((count, width + 1), np.bool_)  # a column that is off parts the lines
+    padded[:, :width] = on
     flat = padded.ravel()
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     if flat[:1].any():
         edges = np.concatenate([[0], edges])
     line, start = np.divmod(edges[::2], width + 1)
-    return _Runs(line // height, line % height, start, edges[1::2] - line * (width + 1))
+    return _Runs(masks[line], rows[line], start, edges[1::2] - line * (width + 1))
 
 
-def _labels(runs: _Runs, height: int) -> NDArray[np.intp]:
+def _labels(runs: _Runs) -> NDArray[np.intp]:
     """The component of each run."""
     count = runs.start.size
     if count == 0:
         return np.zeros(0, np.intp)
-    line = runs.mask * (height + 1) + runs.row  # an empty line parts the masks
+    line = runs.mask * (int(runs.row.max()) + 2) + runs.row  # an empty line parts the masks
     stretch = int(runs.end.max()) + 2
     starts, ends = line * stretch + runs.start, line * stretch + runs.end
     above = (line - 1) * stretch

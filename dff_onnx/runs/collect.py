@@ -16,7 +16,7 @@ from dff_onnx.images import Picture, Resize, batches, prefetch, read_picture
 from dff_onnx.records import Grid
 from dff_onnx.runs.progress import Progress
 
-BATCH = 16  # ONNX Runtime gains nothing from more on a CPU, and little on a GPU
+BATCH = 8  # more only leave the cache: measured 5 % faster than 16 and 20 % faster than 32 on a CPU
 
 
 @dataclass(frozen=True, slots=True)

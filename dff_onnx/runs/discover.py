@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,17 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, to_numpy
+from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.backbone.protocol import Activations
+from dff_onnx.backbone.runtime import available_cores
 from dff_onnx.concepts.bank import Bank
 from dff_onnx.errors import ImageError
 from dff_onnx.factorization import Factorization, factorize
 from dff_onnx.files import printable, root_of, walk_pictures
-from dff_onnx.maps import heat_map, image_regions, offsets, peaks, scores, set_percentile
+from dff_onnx.maps import MaskFound, heat_map, offsets, peaks, scores, set_percentile, set_regions
+from dff_onnx.records import Grid
 from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, Found, ImageFound
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.collect import Collected, Seen, collect
 from dff_onnx.runs.progress import Progress, Silent, followed
 from dff_onnx.runs.settings import Settings
+
+PART = 64  # images that one thread takes at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +179,25 @@ def _images(
     settings: Settings,
 ) -> tuple[ImageFound, ...]:
     starts = offsets([one.grid for one in seen])
-    found = []
-    for one, start, row in zip(seen, starts, image_scores, strict=False):
-        masks = image_regions(heat_map(H, start, one.grid), thresholds, one.original, settings.min_share)
-        here = tuple(ConceptInImage(j, float(row[j]), mask.share, mask.regions) for j, mask in enumerate(masks))
-        found.append(ImageFound(printable(one.path), one.original, one.input, one.grid, here))
-    return tuple(found)
+    heats = [(heat_map(H, start, one.grid), one.original) for start, one in zip(starts, seen, strict=False)]
+
+    def masks(part: Sequence[tuple[NDArray[np.float32], Grid]]) -> list[tuple[MaskFound, ...]]:
+        return list(set_regions(part, thresholds, settings.min_share))
+
+    workers = min(4, available_cores(), -(-len(heats) // PART))
+    parts = [heats[i : i + PART] for i in range(0, len(heats), PART)]
+    with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
+        found = [one for part in pool.map(masks, parts) for one in part]
+    return tuple(
+        ImageFound(
+            printable(one.path),
+            one.original,
+            one.input,
+            one.grid,
+            tuple(ConceptInImage(j, float(row[j]), here.share, here.regions) for j, here in enumerate(images_masks)),
+        )
+        for one, row, images_masks in zip(seen, image_scores, found, strict=True)
+    )
 
 
 def _concepts(

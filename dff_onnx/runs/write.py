@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -60,14 +61,11 @@ def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: P
 
 def versions() -> dict[str, str]:
     """Of what results depend on."""
-    known = {name: metadata.version(name) for name in ("numpy", "scipy", "onnx", "pillow")}
-    runtime = sorted(set(metadata.packages_distributions().get("onnxruntime", [])))
-    return {
-        "dff-onnx": __version__,
-        "python": platform.python_version(),
-        **known,
-        **{name: metadata.version(name) for name in runtime},
-    }
+    found = {"dff-onnx": __version__, "python": platform.python_version()}
+    for name in ("numpy", "scipy", "onnx", "pillow", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _write_overlays(discovery: Discovery, out: Path, progress: Progress) -> tuple[ImageFound, ...]:
