@@ -103,7 +103,8 @@ def mask_of(found: Discovery, index: int) -> NDArray[np.bool_]:
 def ground_truth(path: Path) -> NDArray[np.bool_]:
     """A 1-bit mask."""
     with Image.open(path) as image:
-        return np.asarray(image.convert("L")) > 0
+        on: NDArray[np.bool_] = np.asarray(image.convert("L")) > 0
+        return on
 
 
 def box_of(truth: NDArray[np.bool_]) -> Box:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,9 @@ def main() -> int:
             (folder / path).symlink_to(source.resolve() / path)
         whole, parts = [], []
         for round_ in range(arguments.rounds):
-            parts.append(seconds(lambda: decode_and_run(folder, backbone)))
+            parts.append(seconds(partial(decode_and_run, folder, backbone)))
             out = Path(scratch) / f"out{round_}"
-            whole.append(seconds(lambda out=out: run(folder, out, backbone, Settings(k=5, overlays="none"))))
+            whole.append(seconds(partial(run, folder, out, backbone, Settings(k=5, overlays="none"))))
             print(f"round {round_}: decoding and network {parts[-1]:.2f} s, run {whole[-1]:.2f} s", flush=True)
         started = time.process_time()
         run(folder, Path(scratch) / "drawn", backbone, Settings(k=5, overlays=100))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -77,6 +78,8 @@ class Preprocessing:
             )
         if not all(s > 0 for s in (*self.std, self.scale)):
             raise UsageError(f"preprocessing: std {self.std} and scale {self.scale} must be positive")
+        if not all(map(math.isfinite, (*self.mean, *self.std, self.scale))):
+            raise UsageError(f"preprocessing: mean {self.mean}, std {self.std} and scale {self.scale} must be finite")
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON and TOML store it."""

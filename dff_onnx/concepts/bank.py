@@ -81,7 +81,7 @@ class Bank:
         self._check_concepts(len(self.W))
         for name in ("W", *FIGURES):
             _check_values(name, getattr(self, name))
-        lengths = np.linalg.norm(self.W, axis=1)
+        lengths = np.linalg.norm(self.W.astype(np.float64), axis=1)  # float32 overflows on what is refused here
         if not np.all((np.abs(lengths - 1) < 1e-3) | (lengths == 0)):
             raise BankError(f"the concepts in W have the lengths {lengths.round(4).tolist()[:8]}, and 1 is needed")
 

@@ -16,8 +16,8 @@ from dff_onnx.maps import upsample
 LONG_SIDE = 1024
 STRENGTH = 0.85  # how much of a picture's pixel a concept at its peak covers
 DIMMED = 0.65  # of a picture's colour where no concept is: colours then speak of concepts alone
-# zlib's first level: measured three times as fast as its sixth for a tenth more bytes.
-COMPRESSION = 1
+# Huffman coding alone: measured four times as fast as zlib's default, and no larger on photographs.
+HUFFMAN_ONLY = 2
 
 Colour = tuple[int, int, int]
 
@@ -53,7 +53,7 @@ def overlay(
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """The picture as a PNG file; equal pixels give equal bytes."""
     data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "PNG", compress_level=COMPRESSION)
+    Image.fromarray(pixels).save(data, "PNG", compress_level=1, compress_type=HUFFMAN_ONLY)
     return data.getvalue()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx import __version__
+from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.concepts.bank import bank_bytes
 from dff_onnx.errors import ImageError, OutputError
 from dff_onnx.files import output_names, write_atomically
@@ -77,10 +78,11 @@ def _write_overlays(discovery: Discovery, out: Path, progress: Progress) -> tupl
         return images
     progress.start("drawing", many)
     done = list(images)
-    for index, picture in _pictures(discovery, many):
-        write_atomically(out / names[index], encode_png(_drawn(discovery, index, picture)))
-        done[index] = replace(images[index], overlay=names[index])
-        progress.advance()
+    with single_threaded_blas():
+        for index, picture in _pictures(discovery, many):
+            write_atomically(out / names[index], encode_png(_drawn(discovery, index, picture)))
+            done[index] = replace(images[index], overlay=names[index])
+            progress.advance()
     return tuple(done)
 
 
