@@ -1,0 +1,254 @@
+"""What a bank keeps, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import resource
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from banks import about, archive_of, bank, entries, npy, text_array
+
+from dff_onnx.concepts import bank as module
+from dff_onnx.concepts.bank import ENTRIES, Bank, bank_bytes, read_bank
+from dff_onnx.errors import BankError, UsageError
+
+Contents = dict[str, bytes]
+
+
+def written(tmp_path: Path, data: bytes) -> Path:
+    path = tmp_path / "bank.npz"
+    path.write_bytes(data)
+    return path
+
+
+def same(one: Bank, other: Bank) -> bool:
+    pairs = [(getattr(one, field.name), getattr(other, field.name)) for field in fields(Bank)]
+    return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
+
+
+def test_a_bank_comes_back_as_it_was(tmp_path: Path) -> None:
+    kept = bank()
+    found = read_bank(written(tmp_path, bank_bytes(kept)))
+    assert same(found, kept)
+    assert found.W.dtype == np.float32 and found.W.flags.writeable
+
+
+def test_equal_banks_have_equal_bytes_whatever_the_clock_and_the_order_of_their_provenance() -> None:
+    turned = dict(reversed(bank().provenance.items()))
+    assert bank_bytes(bank(provenance=turned)) == bank_bytes(bank())
+    with zipfile.ZipFile(io.BytesIO(bank_bytes(bank()))) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {entry.create_system for entry in archive.infolist()} == {3}
+
+
+def test_a_matrix_in_another_order_or_byte_order_of_memory_gives_the_same_bytes() -> None:
+    assert bank_bytes(bank(W=np.asfortranarray(bank().W))) == bank_bytes(bank())
+
+
+def test_numpy_reads_the_file_without_pickles(tmp_path: Path) -> None:
+    with np.load(written(tmp_path, bank_bytes(bank())), allow_pickle=False) as stored:
+        assert sorted(stored.files) == sorted(ENTRIES)
+        np.testing.assert_array_equal(stored["W"], bank().W)
+
+
+def test_a_bank_that_numpy_saved_is_read(tmp_path: Path) -> None:
+    arrays: dict[str, Any] = {name: getattr(bank(), name) for name in ENTRIES[:-1]}
+    text = np.load(io.BytesIO(entries(bank_bytes(bank()))["about.npy"]))
+    for save in (np.savez, np.savez_compressed):
+        data = io.BytesIO()
+        save(data, **arrays, about=text)
+        assert same(read_bank(written(tmp_path, data.getvalue())), bank())
+
+
+def test_a_concept_that_nothing_uses_may_be_zero(tmp_path: Path) -> None:
+    W = bank().W.copy()
+    W[2] = 0
+    assert not read_bank(written(tmp_path, bank_bytes(bank(W=W)))).W[2].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"W": np.zeros((0, 5), np.float32)}, "shape"),
+        ({"W": np.ones(3, np.float32)}, "shape"),
+        ({"W": np.eye(3, 5)}, "float32"),
+        ({"W": -np.eye(3, 5, dtype=np.float32)}, "negative"),
+        ({"W": 2 * np.eye(3, 5, dtype=np.float32)}, "lengths"),
+        ({"W": np.full((3, 5), np.nan, np.float32)}, "not finite"),
+        ({"thresholds": np.zeros(2, np.float32)}, "thresholds"),
+        ({"peaks": np.full(3, np.inf, np.float32)}, "peaks"),
+        ({"names": ("a", "b")}, "2 names"),
+        ({"names": ("a", "b", 3)}, "name"),
+        ({"colours": ("red", "#000000", "#000000")}, "#rrggbb"),
+    ],
+)
+def test_a_bank_that_cannot_be_is_refused_when_it_is_made(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BankError, match=sentence):
+        bank(**changes)
+
+
+def test_a_missing_file_is_a_wrong_argument(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.npz", tmp_path):
+        with pytest.raises(UsageError, match="there is no such file"):
+            read_bank(path)
+
+
+class Attack:
+    """A pickle that would leave a trace."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (sys.intern, ("a pickle ran",))
+
+
+def replaced(**others: bytes) -> Callable[[Contents], Contents]:
+    return lambda contents: contents | {f"{name}.npy": content for name, content in others.items()}
+
+
+def without(name: str) -> Callable[[Contents], Contents]:
+    return lambda contents: {key: value for key, value in contents.items() if key != name}
+
+
+def told(**changes: Any) -> Callable[[Contents], Contents]:
+    return lambda contents: contents | {"about.npy": about(contents, **changes)}
+
+
+def claiming(shape: str) -> bytes:
+    """Four bytes of data that say they are more."""
+    return npy(np.zeros(1, np.float32)).replace(b"'shape': (1,), }", f"'shape': {shape}, }}".encode())
+
+
+HOSTILE = {
+    "an array of objects": replaced(W=npy(np.array([Attack()] * 3, object), allow_pickle=True)),
+    "a bare pickle": replaced(W=pickle.dumps(Attack())),
+    "a header that is an expression": replaced(W=claiming("(().__class__, 1)")),
+    "a shape of petabytes": replaced(W=claiming("(999999999, 999999999)")),
+    "a shape beyond any integer": replaced(W=claiming(f"({'9' * 400}, 5)")),
+    "a negative shape": replaced(W=claiming("(-1, 5)")),
+    "columns first": replaced(W=npy(np.asfortranarray(bank().W))),
+    "numbers of 64 bits": replaced(W=npy(bank().W.astype(np.float64))),
+    "the other byte order": replaced(W=npy(bank().W.astype(">f4"))),
+    "too few rows": replaced(W=npy(bank().W[:2])),
+    "a scalar": replaced(peaks=npy(np.float32(1))),
+    "values that are no numbers": replaced(peaks=npy(np.full(3, np.nan, np.float32))),
+    "negative values": replaced(energy=npy(np.full(3, -1, np.float32))),
+    "trailing bytes": lambda contents: contents | {"W.npy": contents["W.npy"] + b"\0" * 4},
+    "an empty entry": replaced(W=b""),
+    "a missing array": without("peaks.npy"),
+    "one entry more": lambda contents: contents | {"run.py": b"print()"},
+    "an entry outside": lambda contents: without("W.npy")(contents) | {"../W.npy": contents["W.npy"]},
+    "no JSON": replaced(about=text_array("{")),
+    "JSON of another kind": replaced(about=text_array("[1]")),
+    "JSON with a NaN": replaced(about=text_array('{"format": NaN}')),
+    "JSON nested too deep": replaced(about=text_array("[" * 200_000)),
+    "bytes that are no UTF-8": replaced(about=npy(np.full(9, 255, np.uint8))),
+    "a later format": told(format="dff-onnx/bank/2"),
+    "a format that is no text": told(format={"a": 1}),
+    "names in one text": told(names="abc"),
+    "a name that is a list": told(names=[["a"], None, None]),
+    "a colour that is CSS": told(colours=["red;background:url(x)", "#000000", "#000000"]),
+    "no fingerprint": told(fingerprint=None),
+    "a fingerprint of numbers": told(fingerprint={"model_sha256": 1, "layer": 2, "preprocessing": {}}),
+    "preprocessing that cannot be": told(
+        fingerprint={"model_sha256": "a", "layer": "b", "preprocessing": {"mean": [0, 0, "nan"], "std": [1, 1, 1]}}
+    ),
+    "provenance with a tree": told(provenance={"a": {"b": 1}}),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_bank_is_refused_with_its_path_and_what_to_do(case: str, tmp_path: Path) -> None:
+    path = written(tmp_path, archive_of(HOSTILE[case](entries(bank_bytes(bank())))))
+    with pytest.raises(BankError, match=r"bank\.npz: .*give the bank\.npz of a run") as caught:
+        read_bank(path)
+    assert len(str(caught.value)) < 400 + len(str(path)), "a sentence, not the file"
+
+
+def test_the_archive_that_the_hostile_ones_are_made_of_is_itself_good(tmp_path: Path) -> None:
+    assert same(read_bank(written(tmp_path, archive_of(entries(bank_bytes(bank()))))), bank())
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PK", b"\x93NUMPY", b"version https://git-lfs.github.com/spec/v1\n", b"<html>", pickle.dumps(1)]
+)
+def test_what_is_no_archive_is_refused(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(BankError, match="cannot be read as a bank"):
+        read_bank(written(tmp_path, data))
+
+
+def test_every_truncated_file_is_refused(tmp_path: Path) -> None:
+    data = bank_bytes(bank())
+    for size in range(0, len(data), 7):
+        with pytest.raises(BankError):
+            read_bank(written(tmp_path, data[:size]))
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 64 * 2**20
+    monkeypatch.setattr(module, "LARGEST", size - 1)
+    contents = replaced(W=bytes(size))(entries(bank_bytes(bank())))
+    path = written(tmp_path, archive_of(contents, zipfile.ZIP_DEFLATED))
+    del contents
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BankError, match="unpacks to"):
+        read_bank(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 * 1024, "KiB"
+
+
+def test_an_entry_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -> None:
+    contents = replaced(W=bytes(2**20))(entries(bank_bytes(bank())))
+    data = archive_of(contents, zipfile.ZIP_DEFLATED).replace(
+        (2**20).to_bytes(4, "little"), (200).to_bytes(4, "little")
+    )
+    with pytest.raises(BankError):
+        read_bank(written(tmp_path, data))
+
+
+def test_two_entries_of_one_name_are_refused(tmp_path: Path) -> None:
+    contents = entries(bank_bytes(bank()))
+    data = archive_of(contents | {"x.npy": contents["W.npy"]}).replace(b"x.npy", b"W.npy")
+    with pytest.raises(BankError, match="holds"):
+        read_bank(written(tmp_path, data))
+
+
+@pytest.mark.slow
+def test_of_1500_mutated_banks_each_is_refused_or_unchanged(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    compressed = archive_of(entries(bank_bytes(bank())), zipfile.ZIP_DEFLATED)
+    accepted = 0
+    for number in range(1500):
+        data = bytearray((bank_bytes(bank()), compressed)[number % 2])
+        for _ in range(rng.integers(1, 5)):
+            data[rng.integers(len(data))] = rng.integers(256)
+        if number % 5 == 0:
+            start, length = rng.integers(len(data)), rng.integers(1, 64)
+            del data[start : start + length]
+        try:
+            found = read_bank(written(tmp_path, bytes(data)))
+        except BankError:
+            continue
+        accepted += 1
+        assert same(found, bank())
+    assert 0 < accepted < 1400  # dates, unused fields: the checksums leave nothing else
+
+
+@pytest.mark.slow
+def test_of_1500_banks_mutated_below_the_checksums_none_gives_another_error(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    contents = entries(bank_bytes(bank()))
+    for _ in range(1500):
+        name = list(contents)[rng.integers(len(contents))]
+        changed = bytearray(contents[name])
+        for _ in range(rng.integers(1, 4)):
+            changed[rng.integers(len(changed))] = rng.integers(256)
+        try:
+            read_bank(written(tmp_path, archive_of(contents | {name: bytes(changed)})))
+        except BankError as error:
+            assert "bank" in str(error)
