@@ -97,7 +97,8 @@ def mask_of(found: Discovery, index: int) -> NDArray[np.bool_]:
     """The concept's mask at the picture's own size."""
     image, concept = found.images[index], found.found.concepts[0]
     heat = upsample(found.heat_map(index), image.size.height, image.size.width)
-    return mask(heat, np.asarray([concept.threshold], np.float32))[0]
+    on: NDArray[np.bool_] = mask(heat, np.asarray([concept.threshold], np.float32))[0]
+    return on
 
 
 def ground_truth(path: Path) -> NDArray[np.bool_]:

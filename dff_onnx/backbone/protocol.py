@@ -18,6 +18,7 @@ class Activations(Protocol):
         fingerprint: where the activations come from.
         device: `cpu` or `cuda`, as it really turned out.
         nonnegative: whether the graph proves that no activation is below zero.
+        workers: how many calls may usefully run side by side.
     """
 
     @property
@@ -28,6 +29,9 @@ class Activations(Protocol):
 
     @property
     def nonnegative(self) -> bool: ...
+
+    @property
+    def workers(self) -> int: ...
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Array:
         """Activations `(n, c, h, w)` float32 of RGB pixels `(n, height, width, 3)`, on the host or on the device."""

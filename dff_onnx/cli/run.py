@@ -77,7 +77,7 @@ def run(
         overlays=_overlays(overlays),
     )
     preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
-    backbone = Backbone.open(model, layer, device=device.value, preprocessing=preprocessing)
+    backbone = Backbone.open(model, layer, device=device.value, preprocessing=preprocessing, threads=1)
     with shown() as progress:
         found = run_folder(folder, output, backbone, settings, overwrite=overwrite, progress=progress).found
     if as_json:

@@ -36,7 +36,7 @@ def factorize(
         solver: `hals`, or `mu` for the authors' multiplicative updates.
         seed: of the starts; the same seed gives the same bits.
         max_iter: passes over all rows at most.
-        tol: see `hals` (1e-5) and `mu` (1e-4) for what theirs mean.
+        tol: see `hals` (2e-5) and `mu` (1e-4) for what theirs mean.
         starts: how many starts `hals` tries.
 
     Raises:
@@ -64,6 +64,6 @@ def factorize(
     elif k == 1:
         found = rank1(A)
     else:
-        found = hals(A, k, rng, norms, max_iter, 1e-5 if tol is None else tol, starts)
+        found = hals(A, k, rng, norms, max_iter, 2e-5 if tol is None else tol, starts)
     name = "rank1" if solver == "hals" and k == 1 else solver
     return canonical(A, found, name, norm).rescaled(1.0 / scale)

@@ -33,7 +33,7 @@ class _Descent:
 
 
 def hals(
-    A: Array, k: int, rng: np.random.Generator, norms: Array, max_iter: int = 200, tol: float = 1e-5, starts: int = 8
+    A: Array, k: int, rng: np.random.Generator, norms: Array, max_iter: int = 200, tol: float = 2e-5, starts: int = 8
 ) -> Solution:
     """Factorizes `A` by extrapolated coordinate descent.
 

@@ -1,11 +1,10 @@
-"""One thread that reads ahead, and batches of pictures of one size."""
+"""Threads that work ahead, in order; and batches of pictures of one size."""
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from dff_onnx.errors import ImageError
@@ -15,50 +14,37 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def prefetch(items: Iterable[T], load: Callable[[T], R], depth: int = 32) -> Iterator[tuple[T, R | ImageError]]:
-    """Loads the items in one background thread, at most `depth` ahead, and hands them over in order.
+def in_order(items: Iterable[T], work: Callable[[T], R], workers: int) -> Iterator[R]:
+    """The results of `work` in the order of the items, made by threads that run a little ahead.
 
     Args:
-        items: to load.
-        load: may raise ImageError, which takes the result's place; any other error is raised here.
-        depth: how far the thread may run ahead.
+        items: to work on.
+        work: what it raises is raised here, in its turn.
+        workers: threads; each may be two items ahead of what was asked for.
     """
-    ready: queue.Queue[tuple[T, R | ImageError] | BaseException | None] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def put(result: tuple[T, R | ImageError] | BaseException | None) -> None:
-        while not stop.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put(result, timeout=0.1)
-                return
-
-    def work() -> None:
-        try:
-            for item in items:
-                if stop.is_set():
-                    return
-                put((item, _loaded(load, item)))
-            put(None)
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
-            put(error)
-
-    thread = threading.Thread(target=work, name="dff-onnx prefetch", daemon=True)
-    thread.start()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="dff-onnx")
+    running: deque[Future[R]] = deque()
     try:
-        while (result := ready.get()) is not None:
-            if isinstance(result, BaseException):
-                raise result
-            yield result
+        for item in items:
+            running.append(pool.submit(work, item))
+            if len(running) > 2 * workers:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
     finally:
-        stop.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)
 
 
-def _loaded(load: Callable[[T], R], item: T) -> R | ImageError:
-    try:
-        return load(item)
-    except ImageError as error:
-        return error
+def prefetch(items: Iterable[T], load: Callable[[T], R]) -> Iterator[tuple[T, R | ImageError]]:
+    """Each item with what `load` makes of it, read ahead by one thread; an ImageError takes the result's place."""
+
+    def work(item: T) -> tuple[T, R | ImageError]:
+        try:
+            return item, load(item)
+        except ImageError as error:
+            return item, error
+
+    return in_order(items, work, 1)
 
 
 def batches(pictures: Iterable[tuple[T, Picture]], most: int) -> Iterator[list[tuple[T, Picture]]]:

@@ -17,8 +17,9 @@ from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, Fo
 
 SCHEMA = "dff-onnx/results/1"
 CSV_COLUMNS = ("image", "concept", "name", "score", "x0", "y0", "x1", "y1", "area", "largest")
-# A spreadsheet takes a cell that starts so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a cell that starts so for a formula (OWASP, "CSV Injection"; full-width signs included). The
+# apostrophe itself is among them so that a reader who drops one leading apostrophe always has the text back.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
 
 
 def results_json(found: Found) -> bytes:
@@ -45,17 +46,18 @@ def failures_json(failures: Iterable[Failure]) -> bytes:
 def boxes_csv(found: Found) -> bytes:
     """Every region of every concept in every image, one a line (RFC 4180, UTF-8).
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, and so does one that begins with
+    an apostrophe.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
-    for image, here, region in _regions(found):
+    for _, image, here, region in _regions(found):
         name = found.concepts_of(image)[here.concept].name or ""
         box, largest = region.box, int(region is here.regions[0])
         row = (here.concept, _cell(name), _number(here.score), box.x0, box.y0, box.x1, box.y1, region.area, largest)
         writer.writerow((_cell(image.path), *row))
-    return text.getvalue().encode()
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def coco_json(found: Found) -> bytes:
@@ -65,36 +67,36 @@ def coco_json(found: Found) -> bytes:
     """
     numbers = sorted({here.concept for image in found.images for here in image.concepts})
     names = {concept.number: concept.label for concept in found.concepts}
-    image_ids = {image.path: number for number, image in enumerate(found.images, 1)}
     return _json(
         {
             "info": {"description": f"dff-onnx, {SCHEMA}"},
             "images": [
-                {"id": image_ids[i.path], "file_name": i.path, "width": i.size.width, "height": i.size.height}
-                for i in found.images
+                {"id": number, "file_name": image.path, "width": image.size.width, "height": image.size.height}
+                for number, image in enumerate(found.images, 1)
             ],
             "categories": [{"id": n + 1, "name": names.get(n, f"concept {n}")} for n in numbers],
             "annotations": [
                 {
                     "id": number,
-                    "image_id": image_ids[image.path],
+                    "image_id": image_number,
                     "category_id": here.concept + 1,
                     "bbox": [region.box.x0, region.box.y0, *_extent(region.box)],
                     "area": region.area,
                     "iscrowd": 0,
                     "score": _number(here.score),
                 }
-                for number, (image, here, region) in enumerate(_regions(found), 1)
+                for number, (image_number, _, here, region) in enumerate(_regions(found), 1)
             ],
         }
     )
 
 
-def _regions(found: Found) -> Iterator[tuple[ImageFound, ConceptInImage, Region]]:
-    for image in found.images:
+def _regions(found: Found) -> Iterator[tuple[int, ImageFound, ConceptInImage, Region]]:
+    """Every region with its concept, its image, and the image's number from 1."""
+    for number, image in enumerate(found.images, 1):
         for here in image.concepts:
             for region in here.regions:
-                yield image, here, region
+                yield number, image, here, region
 
 
 def _extent(box: Box) -> tuple[int, int]:

@@ -93,7 +93,7 @@ def _pictures(discovery: Discovery, many: int) -> Iterator[tuple[int, NDArray[np
     def read(index: int) -> NDArray[np.uint8]:
         return read_original(discovery.folder / paths[index], LONG_SIDE)
 
-    for index, picture in prefetch(range(many), read, depth=8):
+    for index, picture in prefetch(range(many), read):
         if not isinstance(picture, ImageError):
             yield index, picture
 
