@@ -12,13 +12,43 @@ __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES: dict[str, str] = {
+    "Backbone": "dff_onnx.backbone.session",
+    "DFF": "dff_onnx.factorization",
     "DffError": "dff_onnx.errors",
+    "Discovery": "dff_onnx.runs.discover",
+    "Factorization": "dff_onnx.factorization",
+    "Preprocessing": "dff_onnx.records",
+    "Resize": "dff_onnx.images",
+    "Settings": "dff_onnx.runs.settings",
+    "discover": "dff_onnx.runs.discover",
+    "factorize": "dff_onnx.factorization",
+    "run": "dff_onnx.runs.run",
 }
 
-__all__ = ["DffError", "__version__"]
+__all__ = [
+    "DFF",
+    "Backbone",
+    "DffError",
+    "Discovery",
+    "Factorization",
+    "Preprocessing",
+    "Resize",
+    "Settings",
+    "__version__",
+    "discover",
+    "factorize",
+    "run",
+]
 
 if TYPE_CHECKING:
+    from dff_onnx.backbone.session import Backbone
     from dff_onnx.errors import DffError
+    from dff_onnx.factorization import DFF, Factorization, factorize
+    from dff_onnx.images import Resize
+    from dff_onnx.records import Preprocessing
+    from dff_onnx.runs.discover import Discovery, discover
+    from dff_onnx.runs.run import run
+    from dff_onnx.runs.settings import Settings
 
 
 def __getattr__(name: str) -> Any:

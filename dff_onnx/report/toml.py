@@ -12,7 +12,8 @@ def to_toml(tables: Mapping[str, Any]) -> str:
     """Tables of strings, numbers, truth values, lists of these, and tables, as TOML.
 
     Raises:
-        TypeError: for anything else, None and what is not finite included.
+        TypeError: for anything else: None, what is not finite, an integer beyond 64 bits.
+        ValueError: for a text with a lone surrogate, which no TOML file can hold; `files.printable` makes a path fit.
 
     >>> print(to_toml({"k": 4, "model": {"name": "a"}}), end="")
     k = 4
@@ -42,11 +43,10 @@ def _value(value: Any) -> str:
     match value:
         case bool():
             return "true" if value else "false"
-        case int():
-            return str(value)
+        case int() if -(2**63) <= value < 2**63:
+            return str(int(value))
         case float() if math.isfinite(value):
-            text = repr(value)
-            return text if any(mark in text for mark in ".e") else f"{text}.0"
+            return float.__repr__(value)  # NumPy's float64 is a float that calls itself `np.float64(...)`
         case str():
             return _string(value)
         case list() | tuple():
@@ -56,5 +56,7 @@ def _value(value: Any) -> str:
 
 
 def _string(text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"TOML has no place for a lone surrogate: {text!r}")
     # JSON's escapes are TOML's, but for DEL and for characters beyond 16 bits, which TOML takes as they are.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

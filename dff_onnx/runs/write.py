@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx import __version__
 from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.concepts.bank import bank_bytes
 from dff_onnx.errors import ImageError, OutputError
@@ -62,8 +61,17 @@ def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: P
 
 def versions() -> dict[str, str]:
     """Of what results depend on."""
-    found = {"dff-onnx": __version__, "python": platform.python_version()}
-    for name in ("numpy", "scipy", "onnx", "pillow", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"):
+    found = {"python": platform.python_version()}
+    for name in (
+        "dff-onnx",
+        "numpy",
+        "scipy",
+        "onnx",
+        "pillow",
+        "onnxruntime",
+        "onnxruntime-gpu",
+        "onnxruntime-openvino",
+    ):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

@@ -1,0 +1,157 @@
+"""The commands as a person meets them: help, exit codes, one sentence for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from dff_onnx.cli import app
+
+PROGRAM = [sys.executable, "-m", "dff_onnx"]
+
+
+def program(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A tiny network: one strided convolution and a ReLU, eight channels, stride 8."""
+    rng = np.random.default_rng(0)
+    weights = numpy_helper.from_array(rng.normal(0, 0.2, (8, 3, 8, 8)).astype(np.float32), "weights")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["image", "weights"], ["conv"], strides=[8, 8]),
+            helper.make_node("Relu", ["conv"], ["relu"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("relu", TensorProto.FLOAT, ["n", 8, "h8", "w8"])],
+        [weights],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (tmp_path / "tiny.onnx").write_bytes(made.SerializeToString())
+    return tmp_path / "tiny.onnx"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "pictures"
+    made.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.jpg", "b.png"):
+        Image.fromarray(rng.integers(0, 255, (60, 80, 3), np.uint8)).save(made / name)
+    return made
+
+
+def names() -> list[str]:
+    return sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_command_has_help_that_fits_80_columns(name: str) -> None:
+    shown = subprocess.run(
+        [*PROGRAM, name, "--help"], capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "80"}
+    ).stdout
+    assert "Usage:" in shown and max(map(len, shown.splitlines())) <= 80
+    for command in typer.main.get_command(app).commands.values():  # type: ignore[attr-defined]
+        assert command.help
+        assert all(getattr(option, "help", True) for option in command.params)
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['dff-onnx', '--help']\n"
+        "from dff_onnx.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('numpy', 'onnx', 'onnxruntime', 'scipy', 'PIL', 'rich.progress') if m in sys.modules])"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert shown.splitlines()[-1] == "[]"
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.2
+
+
+def test_a_run_is_silent_on_stdout_and_json_is_all_there(folder: Path, model: Path, tmp_path: Path) -> None:
+    quiet = program("run", folder, "-o", tmp_path / "a", "--model", model, "-k", "2")
+    assert quiet.returncode == 0 and quiet.stdout == "" and "explained by 2 concepts" in quiet.stderr
+    spoken = program("run", folder, "-o", tmp_path / "a", "--model", model, "-k", "2", "--json")
+    assert json.loads(spoken.stdout) == json.loads((tmp_path / "a" / "results.json").read_text())
+
+
+def test_one_bad_picture_costs_exit_code_3(folder: Path, model: Path, tmp_path: Path) -> None:
+    (folder / "c.jpg").write_bytes(b"nothing")
+    ended = program("run", folder, "-o", tmp_path / "out", "--model", model, "-k", "2")
+    assert ended.returncode == 3 and "c.jpg" in ended.stderr
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["images"]) == 2
+
+
+MISTAKES = {
+    "missing folder": (["run", "{tmp}/nowhere", "-o", "{tmp}/o", "--model", "{model}"], 2, "no such folder"),
+    "empty folder": (["run", "{tmp}/empty", "-o", "{tmp}/o", "--model", "{model}"], 4, "holds no pictures"),
+    "output inside input": (["run", "{in}", "-o", "{in}/o", "--model", "{model}"], 2, "inside the folder"),
+    "unwritable output": (["run", "{in}", "-o", "{model}/o", "--model", "{model}"], 7, "cannot be made"),
+    "unknown layer": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--layer", "rel"], 5, "no layer 'rel'"),
+    "no ONNX": (["run", "{in}", "-o", "{tmp}/o", "--model", "{in}/a.jpg"], 5, "not an ONNX file"),
+    "no model": (["run", "{in}", "-o", "{tmp}/o", "--model", "{tmp}/x.onnx"], 2, "no such file"),
+    "k = 0": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "-k", "0"], 2, "at least one concept"),
+    "k too large": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "-k", "9"], 2, "9 concepts are more"),
+    "two sizes": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--size", "64", "--long-side", "9"], 2, "one"),
+    "odd overlays": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--overlays", "some"], 2, "--overlays"),
+    "odd mean": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--mean", "1,2"], 2, "three figures"),
+    "layers of no model": (["layers", "{in}/a.jpg"], 5, "not an ONNX file"),
+    "cut at no layer": (["cut", "{model}", "--layer", "x", "-o", "{tmp}/y.onnx"], 5, "no layer 'x'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_gets_one_sentence_and_its_exit_code(name: str, folder: Path, model: Path, tmp_path: Path) -> None:
+    words, code, said = MISTAKES[name]
+    (tmp_path / "empty").mkdir()
+    ended = program(*(word.format(**{"tmp": tmp_path, "in": folder, "model": model}) for word in words))
+    assert ended.returncode == code, ended.stderr
+    assert said in ended.stderr and "Traceback" not in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1 and ended.stdout == ""
+    assert not (tmp_path / "o").exists()
+
+
+def test_cuda_asked_for_and_absent_is_an_error(folder: Path, model: Path, tmp_path: Path) -> None:
+    from dff_onnx.backbone.runtime import driver_present
+
+    if driver_present():
+        pytest.skip("this machine has a CUDA driver")
+    ended = program("run", folder, "-o", tmp_path / "o", "--model", model, "--device", "cuda")
+    assert ended.returncode == 6 and "CUDA was asked for" in ended.stderr and ended.stdout == ""
+
+
+def test_other_settings_on_a_run_cost_exit_code_2(folder: Path, model: Path, tmp_path: Path) -> None:
+    words = ["run", folder, "-o", tmp_path / "o", "--model", model]
+    assert program(*words, "-k", "2").returncode == 0
+    ended = program(*words, "-k", "3")
+    assert ended.returncode == 2 and "--overwrite" in ended.stderr
+    assert program(*words, "-k", "3", "--overwrite").returncode == 0
+
+
+def test_the_doctor_finds_one_runtime_and_says_where_things_run() -> None:
+    ended = program("doctor", "--json")
+    found = {finding["what"]: finding for finding in json.loads(ended.stdout)}
+    assert ended.returncode == 0 and found["ONNX Runtime"]["good"]
+    assert found["backbone on"]["found"] in ("cpu", "cuda")
+
+
+def test_the_version_is_the_packages() -> None:
+    from dff_onnx import __version__
+
+    assert program("--version").stdout == f"dff-onnx {__version__}\n"
