@@ -1,0 +1,63 @@
+"""The README does not rot: its Python is executed, its commands are looked up."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from dff_onnx.cli import app
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the examples name: `pictures` and `vgg19.onnx`, small."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(rng.integers(0, 255, (90, 120, 3), np.uint8)).save(tmp_path / "pictures" / name)
+    weights = numpy_helper.from_array(rng.normal(0, 0.2, (8, 3, 16, 16)).astype(np.float32), "weights")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["image", "weights"], ["conv"], strides=[16, 16]),
+            helper.make_node("Relu", ["conv"], ["relu5_4"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("relu5_4", TensorProto.FLOAT, ["n", 8, "h16", "w16"])],
+        [weights],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (tmp_path / "vgg19.onnx").write_bytes(made.SerializeToString())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_python_in_the_readme_runs(code: str, surroundings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert surroundings.is_dir()
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    (dff-onnx .*?)(?:\s+#.*)?$", README, re.MULTILINE))
+def test_commands_in_the_readme_exist_with_their_options(line: str) -> None:
+    _, name, *words = shlex.split(line)
+    known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    assert {word for word in words if re.match(r"--?[a-z]", word)} <= known
+
+
+def test_make_targets_in_the_readme_exist() -> None:
+    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"make ([a-z-]+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE) or target == "demo"
