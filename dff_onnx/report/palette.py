@@ -1,41 +1,54 @@
-"""One colour for each concept, told apart by people of any colour vision."""
+"""One colour for each concept, told apart by people of any colour vision.
+
+The first eight are those of Okabe & Ito ("Color universal design", 2008), each moved by at most 45 steps of a channel
+to lie farther apart, and black, which a darkened photograph hides, replaced by a bluish white. Any two of them differ
+by a CIEDE2000 of at least 14, and the first four by 28, in normal vision and under protanopia, deuteranopia and
+tritanopia (Machado et al. 2009, severity 1); from any grey an overlay's ground can have they differ by 11.
+"""
 
 from __future__ import annotations
 
-import colorsys
+import math
+from functools import lru_cache
 
-# Okabe & Ito (2008), without black and with their order changed so that neighbours differ in lightness as well.
-OKABE_ITO = (
-    (230, 159, 0),  # orange
-    (0, 114, 178),  # blue
-    (240, 228, 66),  # yellow
-    (0, 158, 115),  # bluish green
-    (204, 121, 167),  # reddish purple
-    (86, 180, 233),  # sky blue
-    (213, 94, 0),  # vermilion
+# The order keeps the first few as far apart as can be: most runs have few concepts.
+SAFE = (
+    (75, 218, 255),  # sky blue
+    (191, 68, 31),  # vermilion
+    (245, 244, 69),  # yellow
+    (40, 103, 219),  # blue
+    (242, 145, 5),  # orange
+    (27, 153, 101),  # bluish green
+    (186, 127, 183),  # reddish purple
+    (240, 250, 255),  # white, in the place of black
 )
-GOLDEN = 0.6180339887498949
+GOLDEN = 0.6180339887498949  # of a turn: no hue comes back, and each new one falls into a wide gap
+LIGHTNESS = (0.5, 0.72, 0.86)
+CHROMA = 0.1
+FIRST_HUE = 0.2
 
 
+@lru_cache(maxsize=1024)
 def colour(number: int) -> tuple[int, int, int]:
-    """RGB of a concept's number. The first seven are safe for all kinds of colour vision; beyond, hues go on.
+    """RGB of a concept's number.
+
+    The first eight are safe for all kinds of colour vision. Beyond, hues go on in OKLCh; up to 24 concepts any two
+    differ by a CIEDE2000 of at least 10 in normal vision, and other eyes need the legend's numbers.
 
     >>> colour(0)
-    (230, 159, 0)
+    (75, 218, 255)
     """
-    if number < len(OKABE_ITO):
-        return OKABE_ITO[number]
-    turn = number - len(OKABE_ITO)
-    lightness = (0.45, 0.7, 0.3)[turn % 3]
-    red, green, blue = colorsys.hls_to_rgb((0.83 + turn * GOLDEN) % 1, lightness, 0.8)
-    return round(red * 255), round(green * 255), round(blue * 255)
+    if number < len(SAFE):
+        return SAFE[number]
+    turn = number - len(SAFE)
+    return _from_oklch(LIGHTNESS[turn % 3], CHROMA, math.tau * (FIRST_HUE + turn * GOLDEN))
 
 
 def from_hexadecimal(text: str) -> tuple[int, int, int]:
     """The inverse of `hexadecimal`.
 
-    >>> from_hexadecimal("#e69f00")
-    (230, 159, 0)
+    >>> from_hexadecimal("#4bdaff")
+    (75, 218, 255)
     """
     red, green, blue = bytes.fromhex(text.removeprefix("#"))
     return red, green, blue
@@ -44,7 +57,25 @@ def from_hexadecimal(text: str) -> tuple[int, int, int]:
 def hexadecimal(rgb: tuple[int, int, int]) -> str:
     """`#rrggbb`.
 
-    >>> hexadecimal((230, 159, 0))
-    '#e69f00'
+    >>> hexadecimal((75, 218, 255))
+    '#4bdaff'
     """
     return "#{:02x}{:02x}{:02x}".format(*rgb)
+
+
+def _from_oklch(lightness: float, chroma: float, hue: float) -> tuple[int, int, int]:
+    """sRGB of a colour in OKLCh (Ottosson, "A perceptual color space for image processing", 2020)."""
+    a, b = chroma * math.cos(hue), chroma * math.sin(hue)
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    middle = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    return (
+        _gamma(4.0767416621 * long - 3.3077115913 * middle + 0.2309699292 * short),
+        _gamma(-1.2684380046 * long + 2.6097574011 * middle - 0.3413193965 * short),
+        _gamma(-0.0041960863 * long - 0.7034186147 * middle + 1.7076147010 * short),
+    )
+
+
+def _gamma(linear: float) -> int:
+    inside = min(max(linear, 0.0), 1.0)
+    return round(255 * (12.92 * inside if inside <= 0.0031308 else 1.055 * inside ** (1 / 2.4) - 0.055))
