@@ -17,7 +17,9 @@ from dff_onnx.factorization.blocks import block_step, float64_sum, fused_pass, s
 from dff_onnx.factorization.result import Solution
 from dff_onnx.factorization.starts import kmeans_plus_plus, nndsvd, sample_rows
 
-SAMPLE = 5000  # rows; a thousand for each concept when k > 5
+# Up to so many rows starts are tried on all of them: half a matrix can favour another minimum than the whole.
+WHOLE = 20_000
+SAMPLE = 5000  # rows of a larger matrix; a thousand for each concept when k > 5
 SHORT = 5  # passes that a start gets to show what it is worth
 KEPT = 2  # starts that go on
 COLD_SWEEPS = 6  # cold coefficients are within 6e-8 of their optimum at k = 5, 2e-5 at k = 20
@@ -47,7 +49,7 @@ def hals(
         starts: one from the singular vectors, the others by k-means++.
     """
     norm = float64_sum(norms)
-    S = sample_rows(A, norms, max(SAMPLE, 1000 * k), rng)
+    S = A if A.shape[0] <= WHOLE else sample_rows(A, norms, max(SAMPLE, 1000 * k), rng)
     norm_S = norm if S is A else squared_norm(S)
     name, best = _best_start(S, k, rng, norm_S, starts, tol)
     best = _descend(A, best.W, norm, max_iter, tol, best.Ht if S is A else None)

@@ -34,7 +34,7 @@ def test_solvers_run_on_a_foreign_device_and_agree_with_numpy(solver: Any, k: in
 
 
 def test_sampling_rows_runs_on_a_foreign_device() -> None:
-    A = activations(rows=6000, channels=16)
+    A = activations(rows=21_000, channels=16)
     assert factorize(away(A), 2).loss == pytest.approx(factorize(A, 2).loss, rel=1e-5)
 
 

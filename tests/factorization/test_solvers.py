@@ -65,7 +65,7 @@ def test_hals_reaches_the_loss_of_scikit_learn_or_better(k: int, seed: int) -> N
 
 
 def test_hals_on_more_rows_than_it_samples_still_reaches_scikit_learn() -> None:
-    A = activations(rows=12_000, channels=48, seed=5)
+    A = activations(rows=24_000, channels=48, seed=5)
     peer = NMF(4, init="nndsvda", max_iter=2000)
     found = factorize(A, 4)
     assert found.loss <= loss(A, peer.fit_transform(A), peer.components_) * (1 + 1e-4)
