@@ -28,7 +28,7 @@ SAMPLES = 5
 # zlib's Z_RLE: on overlays of photographs measured four times as fast as zlib's default, for 5 % more bytes.
 RUN_LENGTHS = 3
 STRIP = (24, 24, 24)
-NARROWEST = 160  # of a legend that can be read
+NARROWEST = 120  # of a legend that can be read
 
 Colour = tuple[int, int, int]
 Pixels = NDArray[np.uint8]
@@ -113,8 +113,8 @@ def _legend(width: int, colours: tuple[Colour, ...], labels: tuple[str, ...], sc
     size = _text_size(width)
     font = ImageFont.load_default(size)
     swatch = round(1.6 * size)
-    texts = [_fitted(text, font, width - swatch - 2 * size) for text in (*labels, scale)]
-    lefts = [swatch + size // 3] * len(labels) + [0]
+    lefts = [swatch + size // 3] * len(labels) + [0]  # the scale has no swatch
+    texts = [_fitted(text, font, width - size - left) for text, left in zip((*labels, scale), lefts, strict=True)]
     widths = [left + round(font.getlength(text)) for left, text in zip(lefts, texts, strict=True)]
     places = _arranged(widths, size, width)
     line = round(1.5 * size)
