@@ -91,7 +91,9 @@ def _pictures_below(folder: str, prefix: str = "") -> list[str]:
             if entry.is_dir(follow_symlinks=False):
                 if not is_run_folder(entry.path):
                     found += _pictures_below(entry.path, name + "/")
-            elif entry.name.rpartition(".")[2].lower() in SUFFIXES and not _links_to_folder(entry):
+            elif (
+                "." in entry.name and entry.name.rpartition(".")[2].lower() in SUFFIXES and not _links_to_folder(entry)
+            ):
                 found.append(name)
     return found
 
