@@ -122,7 +122,8 @@ def _count(heat: Array, size: Grid, bracket: _Bracket, tally: _Tally) -> None:
     # Rows lie in columns here: the largest of each is then found along whole vectors.
     rows = heat.T @ like(bilinear_weights(heat.shape[0], size.height).T, heat)
     # Interpolated values stay below the peak, but for rounding.
-    rows = rows[:, xp.max(rows, axis=0) >= bracket.low * (1 - 1e-6)]
+    reaching = xp.nonzero(xp.max(rows, axis=0) >= bracket.low * (1 - 1e-6))[0]
+    rows = xp.take(rows, reaching, axis=1)
     values = rows.T @ like(bilinear_weights(heat.shape[1], size.width).T, heat)
     # Many values are exactly zero, and no other is so frequent: zeros are counted, never kept.
     reached = values[values >= bracket.low] if bracket.low > 0 else values[values > 0]
