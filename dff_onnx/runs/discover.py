@@ -80,6 +80,7 @@ class Discovery:
             names=tuple(concept.name for concept in concepts),
             colours=tuple(concept.colour for concept in concepts),
             fingerprint=self.found.fingerprint,
+            provenance={"images": len(self.images), **self.settings.to_dict()},
         )
 
 

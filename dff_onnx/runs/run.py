@@ -7,6 +7,7 @@ from typing import Any
 
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import DffError
+from dff_onnx.files import printable
 from dff_onnx.runs.claim import claim, release
 from dff_onnx.runs.discover import Discovery, discover
 from dff_onnx.runs.progress import Progress
@@ -42,7 +43,7 @@ def run(
     """
     folder, out, settings = Path(folder), Path(out), settings or Settings()
     identity: dict[str, Any] = {
-        "folder": str(folder.resolve()),
+        "folder": printable(folder.resolve()),
         "settings": settings.to_dict(),
         "fingerprint": activations.fingerprint.to_dict(),
     }

@@ -1,0 +1,98 @@
+"""Small networks, made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+
+def weights(name: str, *shape: int, seed: int = 0) -> TensorProto:
+    values = np.random.default_rng(seed).normal(0, 0.3, shape).astype(np.float32)
+    return numpy_helper.from_array(values, name)
+
+
+def model(
+    nodes: list[NodeProto],
+    tensors: list[TensorProto],
+    output: str,
+    channels: int,
+    shape: tuple[Any, ...] = ("n", 3, "h", "w"),
+    kind: int = TensorProto.FLOAT,
+) -> ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("image", kind, list(shape))],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", channels, None, None])],
+        tensors,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def plain(shape: tuple[Any, ...] = ("n", 3, "h", "w")) -> ModelProto:
+    """conv, relu1, pool, conv, relu2, and a convolution that can be negative."""
+    return model(
+        [
+            helper.make_node("Conv", ["image", "w1"], ["conv1"], name="first", pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["conv1"], ["relu1"], name="rectifier"),
+            helper.make_node("MaxPool", ["relu1"], ["pool1"], kernel_shape=[2, 2], strides=[2, 2]),
+            helper.make_node("Conv", ["pool1", "w2"], ["conv2"], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["conv2"], ["relu2"]),
+            helper.make_node("Conv", ["relu2", "w3"], ["conv3"]),
+        ],
+        [weights("w1", 8, 3, 3, 3), weights("w2", 16, 8, 3, 3, seed=1), weights("w3", 9, 16, 1, 1, seed=2)],
+        "conv3",
+        9,
+        shape,
+    )
+
+
+def gated() -> ModelProto:
+    """SiLU: features times their sigmoid, which is no feature."""
+    return model(
+        [
+            helper.make_node("Conv", ["image", "w1"], ["conv1"], pads=[1, 1, 1, 1]),
+            helper.make_node("Sigmoid", ["conv1"], ["gate"]),
+            helper.make_node("Mul", ["conv1", "gate"], ["silu"]),
+        ],
+        [weights("w1", 8, 3, 3, 3)],
+        "silu",
+        8,
+    )
+
+
+def branching() -> ModelProto:
+    """An If whose branches refer to a tensor outside them."""
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [helper.make_node(kind, ["relu1"], [f"{name}_out"])],
+            name,
+            [],
+            [helper.make_tensor_value_info(f"{name}_out", TensorProto.FLOAT, ["n", 8, None, None])],
+        )
+        for name, kind in (("then", "Identity"), ("else", "Neg"))
+    }
+    return model(
+        [
+            helper.make_node("Conv", ["image", "w1"], ["conv1"], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["conv1"], ["relu1"]),
+            helper.make_node("If", ["yes"], ["chosen"], **branches),
+            helper.make_node("Relu", ["chosen"], ["end"]),
+        ],
+        [weights("w1", 8, 3, 3, 3), numpy_helper.from_array(np.array(True), "yes")],
+        "end",
+        8,
+    )
+
+
+def saved(made: ModelProto, folder: Path, name: str = "net.onnx") -> Path:
+    (folder / name).write_bytes(made.SerializeToString())
+    return folder / name
+
+
+def picture(n: int = 2, height: int = 40, width: int = 56, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), np.uint8)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nets import plain, saved
+from onnx import ModelProto, TensorProto
+
+from dff_onnx.backbone.graph import list_layers
+from dff_onnx.backbone.model_file import load_model
+from dff_onnx.errors import DffError, ModelError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS"),
+        (b"<!doctype html><html>", "HTML"),
+        (b'{"model": 1}', "JSON"),
+        (b"PK\x03\x04" + b"\0" * 60, "dff-onnx export"),
+        (b"\x80\x02}q\x00.", "dff-onnx export"),
+        (b"dear sir or madam", "not an ONNX file"),
+        (os.urandom(0) + bytes(range(256)) * 4, "not an ONNX file"),
+    ],
+)
+def test_what_is_no_onnx_file_is_named(data: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match=said):
+        load_model(tmp_path / "x.onnx")
+
+
+def test_a_missing_file_and_a_folder_are_mistakes_of_usage(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "x.onnx"):
+        with pytest.raises(UsageError):
+            load_model(path)
+
+
+def test_a_model_that_is_cut_short_or_too_new_or_of_another_domain_is_refused(tmp_path: Path) -> None:
+    whole = plain().SerializeToString()
+    (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError):
+        load_model(tmp_path / "cut.onnx")
+    new, foreign, late = plain(), plain(), plain()
+    new.opset_import[0].version = 99
+    foreign.opset_import.add(domain="com.example", version=1)
+    late.ir_version = 99
+    for made, said in ((new, "opset 99"), (foreign, "com.example"), (late, "valid|checked")):
+        with pytest.raises(ModelError, match=said):
+            load_model(saved(made, tmp_path))
+
+
+def external(made: ModelProto, **fields: str) -> ModelProto:
+    """Moves the first weights to another file, in words at least."""
+    tensor = made.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in fields.items():
+        tensor.external_data.add(key=key, value=value)
+    return made
+
+
+def test_honest_external_data_is_read_and_counts_for_the_sha256(tmp_path: Path) -> None:
+    data = plain().graph.initializer[0].raw_data
+    (tmp_path / "w.bin").write_bytes(b"____" + data)
+    path = saved(external(plain(), location="w.bin", offset="4", length=str(len(data))), tmp_path)
+    file = load_model(path)
+    assert file.model.graph.initializer[0].raw_data == data
+    (tmp_path / "w.bin").write_bytes(b"____" + data[:-4] + np.float32(1).tobytes())
+    assert load_model(path).sha256 != file.sha256
+
+
+def _symlink(folder: Path) -> None:
+    (folder / "secret").write_bytes(b"\0" * 864)
+    (folder / "m" / "w.bin").symlink_to(folder / "secret")
+
+
+def _hard_link(folder: Path) -> None:
+    (folder / "secret").write_bytes(b"\0" * 864)
+    (folder / "m" / "w.bin").hardlink_to(folder / "secret")
+
+
+def _linked_folder(folder: Path) -> None:
+    (folder / "far").mkdir()
+    (folder / "far" / "w.bin").write_bytes(b"\0" * 864)
+    (folder / "m" / "near").symlink_to(folder / "far")
+
+
+def _honest(folder: Path) -> None:
+    (folder / "m" / "w.bin").write_bytes(b"\0" * 864)
+
+
+ATTACKS: dict[str, tuple[Callable[[Path], None], dict[str, str], str]] = {
+    "absolute": (_honest, {"location": "/etc/passwd"}, "outside"),
+    "parent": (_honest, {"location": "../secret"}, "outside"),
+    "hidden parent": (_honest, {"location": "a/../../secret"}, "outside"),
+    "symbolic link": (_symlink, {"location": "w.bin"}, "is a link"),
+    "hard link": (_hard_link, {"location": "w.bin"}, "hard link"),
+    "linked folder": (_linked_folder, {"location": "near/w.bin"}, "is a link"),
+    "drive": (_honest, {"location": "C:\\w.bin"}, "outside"),
+    "backslash": (_honest, {"location": "..\\w.bin"}, "outside"),
+    "nothing": (_honest, {"location": ""}, "outside"),
+    "missing": (_honest, {"location": "v.bin"}, "missing"),
+    "negative offset": (_honest, {"location": "w.bin", "offset": "-4"}, "bytes -4"),
+    "negative length": (_honest, {"location": "w.bin", "length": "-4"}, "asks for bytes"),
+    "too long": (_honest, {"location": "w.bin", "length": "999999999999"}, "asks for bytes"),
+    "no number": (_honest, {"location": "w.bin", "offset": "x"}, "no number"),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_external_data_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    prepare, fields, said = ATTACKS[name]
+    (tmp_path / "m").mkdir()
+    prepare(tmp_path)
+    with pytest.raises(ModelError, match=said):
+        load_model(saved(external(plain(), **fields), tmp_path / "m"))
+
+
+@pytest.mark.slow
+def test_mutated_models_are_read_or_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    original = np.frombuffer(plain().SerializeToString(), np.uint8)
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(1500):
+        data = original.copy()
+        # The weights take most of the file and mean nothing to a parser: most changes go elsewhere.
+        where = np.concatenate([rng.integers(0, 300, 3), rng.integers(0, len(data), 2)])
+        data[where] = rng.integers(0, 256, len(where))
+        (tmp_path / "m.onnx").write_bytes(data.tobytes())
+        try:
+            list_layers(load_model(tmp_path / "m.onnx").model, tmp_path / "m.onnx", 32)
+        except DffError:
+            refused += 1
+    assert refused > 500
+    assert capfd.readouterr().out == ""
