@@ -1,0 +1,41 @@
+"""The scripts of `exporters/`: one family of networks each, the same options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dff_onnx.errors import DffError
+from dff_onnx.export.architectures import FAMILIES
+from dff_onnx.export.exporter import export_file
+from dff_onnx.records import Preprocessing
+
+
+def export_script(family: str, description: str | None, layers: str) -> int:
+    """Parses the command line, exports, and returns the exit code.
+
+    Args:
+        family: a key of `FAMILIES`.
+        description: for `--help`.
+        layers: what the family's layers are called, for `--help`.
+    """
+    chosen = _parser(family, description, layers).parse_args()
+    planes = Preprocessing(layout="NCHW", dtype="float32")
+    preprocessing = planes if chosen.input == "float" else Preprocessing()
+    try:
+        written = export_file(chosen.architecture, chosen.weights, chosen.output, chosen.layer, preprocessing)
+    except DffError as error:
+        sys.stderr.write(f"{family}.py: {error}\n")
+        return error.exit_code
+    sys.stderr.write(f"{written.path} {' '.join(layer.name for layer in written.metadata.layers)}\n")
+    return 0
+
+
+def _parser(family: str, description: str | None, layers: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("architecture", choices=FAMILIES[family].names)
+    parser.add_argument("--weights", required=True, help="a .pth (torch.save) or .safetensors file")
+    parser.add_argument("--layer", action="append", default=[], help=f"{layers}; may be repeated; default: the deepest")
+    parser.add_argument("--input", choices=["uint8", "float"], default="uint8", help="pixels, or normalised planes")
+    parser.add_argument("-o", "--output", required=True, help="the ONNX file to write")
+    return parser
