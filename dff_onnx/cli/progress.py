@@ -12,15 +12,26 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from dff_onnx.report.found import Found
 from dff_onnx.runs.progress import Progress as Follower
 from dff_onnx.runs.progress import Silent
+
+
+class _Rate(ProgressColumn):
+    """Steps a second, once a second step says it."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed and task.total and task.total > 1 else "")
 
 
 class _Bar:
@@ -54,7 +65,7 @@ def shown() -> Iterator[Follower]:
         TextColumn("{task.description:<12}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.speed:.1f}/s", table_column=None),
+        _Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import resource
 import subprocess
 import sys
@@ -155,3 +157,19 @@ def test_the_version_is_the_packages() -> None:
     from dff_onnx import __version__
 
     assert program("--version").stdout == f"dff-onnx {__version__}\n"
+
+
+def test_a_terminal_shows_each_stage_with_its_rate(folder: Path, model: Path, tmp_path: Path) -> None:
+    shown = b""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ |= {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+        words = ["run", str(folder), "-o", str(tmp_path / "o"), "--model", str(model), "-k", "2"]
+        os.execv(sys.executable, [*PROGRAM, *words])
+    with contextlib.suppress(OSError):  # Linux says so when the other side hangs up
+        while data := os.read(terminal, 4096):
+            shown += data
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown.decode()
+    for word in ("reading", "factorizing", "drawing", "2/2", "/s", "written to"):
+        assert word in shown.decode()
