@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from dff_onnx.backbone.metadata import Metadata
@@ -162,7 +164,30 @@ def _shapes(model: ModelProto, path: Path, size: int) -> dict[str, Shape]:
 
 
 def _run_shapes(probe: ModelProto, names: list[str], path: Path) -> dict[str, Shape]:
-    """Shapes that depend on values (padding computed in the graph, say): seen by running one black picture."""
+    """Shapes that depend on values (padding computed in the graph, say)."""
+    values = _values(probe, names, path)
+    return {name: v.shape for name, v in values.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
+
+
+def values_at(model: ModelProto, names: list[str], path: Path, size: int = PROBE) -> dict[str, NDArray[Any]]:
+    """Tensors that a network makes of one black picture.
+
+    Args:
+        model: the network.
+        names: of tensors.
+        path: its file, for the sentence.
+        size: height and width of the picture, where they are free.
+
+    Raises:
+        ModelError: when ONNX Runtime cannot run it.
+    """
+    probe = ModelProto()
+    probe.CopyFrom(model)
+    _fix(image_input(probe, path), size)
+    return _values(probe, names, path)
+
+
+def _values(probe: ModelProto, names: list[str], path: Path) -> dict[str, NDArray[Any]]:
     source = image_input(probe, path)
     kind = np.uint8 if source.type.tensor_type.elem_type == TensorProto.UINT8 else np.float32
     picture = np.zeros([axis.dim_value for axis in source.type.tensor_type.shape.dim], kind)
@@ -170,14 +195,9 @@ def _run_shapes(probe: ModelProto, names: list[str], path: Path) -> dict[str, Sh
     probe.graph.output.extend(ValueInfoProto(name=name) for name in names)
     try:
         session = create_session(probe.SerializeToString(), "cpu")
-        values = session.run(names, {source.name: picture})
+        return dict(zip(names, session.run(names, {source.name: picture}), strict=True))
     except runtime_errors() as error:
         raise ModelError(f"{path}: ONNX Runtime cannot run it at the probe size: {str(error)[:200]}") from error
-    return {
-        name: value.shape
-        for name, value in zip(names, values, strict=True)
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    }
 
 
 def _fix(source: ValueInfoProto, size: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +81,34 @@ def export_file(
         UsageError, CheckpointError: see `export`.
         OutputError: when the file cannot be written.
     """
-    network = network_of(architecture)
     with open_checkpoint(weights) as checkpoint:
-        model, metadata, last = _export(network, checkpoint, layers, preprocessing or Preprocessing())
+        return write_network(network_of(architecture), checkpoint, output, layers, preprocessing)
+
+
+def write_network(
+    network: Network,
+    checkpoint: Checkpoint,
+    output: str | Path,
+    layers: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
+    properties: Mapping[str, str] | None = None,
+) -> Exported:
+    """Like `export_file`, for any plan of a network.
+
+    Args:
+        network: the plan.
+        checkpoint: its weights.
+        output: the file to write.
+        layers, preprocessing: see `export`.
+        properties: further metadata properties.
+
+    Raises:
+        UsageError, CheckpointError: see `export`.
+        OutputError: when the file cannot be written.
+    """
+    model, metadata, last = _export(network, checkpoint, layers, preprocessing or Preprocessing())
+    if properties:
+        helper.set_model_props(model, metadata.to_properties() | dict(properties))
     data = model.SerializeToString(deterministic=True)
     write_atomically(Path(output), data)
     return Exported(Path(output), len(data), metadata, last)

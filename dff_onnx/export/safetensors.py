@@ -6,8 +6,11 @@ import io
 import json
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dff_onnx.errors import CheckpointError
 from dff_onnx.export import tensors
@@ -58,6 +61,22 @@ def read_safetensors(file: BinaryIO) -> Contents:
         return file.read(end - begin)
 
     return Contents(tree, read)
+
+
+def safetensors_bytes(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """A safetensors file of float32 arrays, in their order."""
+    header: dict[str, Any] = {}
+    position = 0
+    for name, array in arrays.items():
+        header[name] = {
+            "dtype": "F32",
+            "shape": list(array.shape),
+            "data_offsets": [position, position + array.nbytes],
+        }
+        position += array.nbytes
+    text = json.dumps(header).encode()
+    content = [np.ascontiguousarray(array, "<f4").tobytes() for array in arrays.values()]
+    return b"".join((struct.pack("<Q", len(text)), text, *content))
 
 
 def _parsed(text: bytes) -> dict[str, Any]:

@@ -31,15 +31,32 @@ def squeezenet(name: str) -> Network:
             source = plan.max_pool(source, f"pool{number - 1}", 3, ceil=True)
             layers.append(source)
             index += 1
-        source = _fire(plan, source, f"fire{number}", f"features.{index}", squeeze, expand)
+        source = fire(plan, source, f"fire{number}", f"features.{index}", squeeze, expand)
         layers.append(source)
         index += 1
     return plan.network(name, layers)
 
 
-def _fire(plan: Plan, source: str, at: str, parameters: str, squeeze: int, expand: int) -> str:
-    x = plan.conv(f"{at}.conv_squeeze", source, f"{parameters}.squeeze", squeeze, 1, bias=True)
-    x = plan.relu(x, f"{at}.squeeze")
-    one = plan.conv(f"{at}.conv1x1", x, f"{parameters}.expand1x1", expand, 1, bias=True)
-    three = plan.conv(f"{at}.conv3x3", x, f"{parameters}.expand3x3", expand, 3, pad=1, bias=True)
-    return plan.concat(plan.relu(one, f"{at}.expand1x1"), plan.relu(three, f"{at}.expand3x3"), at)
+def fire(
+    plan: Plan, source: str, at: str, parameters: str, squeeze: int, expand: int, *, normalised: bool = False
+) -> str:
+    """A fire module, written into the plan.
+
+    Args:
+        plan: to write into.
+        source: the tensor it takes.
+        at: its name, and that of its output.
+        parameters: the module's name in the checkpoint.
+        squeeze: channels of its first convolution.
+        expand: channels of each of the two that follow.
+        normalised: with a batch norm behind every convolution.
+    """
+
+    def conv(name: str, taken: str, module: str, channels: int, kernel: int) -> str:
+        parameter = f"{parameters}.{module}"
+        norm = f"{parameter}.norm" if normalised else None
+        made = plan.conv(f"{at}.conv_{name}", taken, parameter, channels, kernel, pad=kernel // 2, bias=True, norm=norm)
+        return plan.relu(made, f"{at}.{module}")
+
+    x = conv("squeeze", source, "squeeze", squeeze, 1)
+    return plan.concat(conv("1x1", x, "expand1x1", expand, 1), conv("3x3", x, "expand3x3", expand, 3), at)

@@ -1,0 +1,1 @@
+"""A small backbone learns the features of larger ones, from photographs without labels. The training needs PyTorch."""

@@ -1,0 +1,108 @@
+"""What is distilled from what, and how."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dff_onnx.errors import UsageError
+from dff_onnx.export.compact import NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherAt:
+    """A teacher: an ONNX backbone, a layer, and the size at which it sees the crop.
+
+    Attributes:
+        path: the ONNX file.
+        layer: the tensor; None for what the file says.
+        size: pixels of the square.
+    """
+
+    path: Path
+    layer: str | None
+    size: int
+
+    @classmethod
+    def parse(cls, text: str, size: int) -> TeacherAt:
+        """From `FILE[:LAYER][@SIZE]`; the size is `size` where none is said.
+
+        >>> TeacherAt.parse("squeezenet.onnx:fire9@448", 224)
+        TeacherAt(path=PosixPath('squeezenet.onnx'), layer='fire9', size=448)
+        """
+        name, at, pixels = text.rpartition("@")
+        if not at or not pixels.isdecimal():
+            name, pixels = text, str(size)
+        path, colon, layer = name.rpartition(":")
+        if not colon or Path(name).is_file():
+            path, layer = name, ""
+        return cls(Path(path), layer or None, int(pixels))
+
+
+@dataclass(frozen=True, slots=True)
+class Distillation:
+    """How a student is made.
+
+    What the student learns to give at a place is the teachers' features there, the `channels` strongest of them,
+    multiplied by the square root of the energy teachers' lengths there: *what* it sees comes from the former, *how
+    much* also from the latter.
+
+    Attributes:
+        teachers: whose channels are learned; each is scaled to the same mean energy.
+        energy: teachers of which the student only learns how strongly they answer.
+        student: `compact`, or `compact_bn` to train from scratch.
+        channels: of the student's features; dead ones are pruned afterwards.
+        size: pixels of the student's square input.
+        crops: of each photograph; the first is the whole picture.
+        held_out: photographs kept for validation, evenly over the sorted folder.
+        epochs, batch, rate: of AdamW with a one-cycle schedule; `rate` is its maximum.
+        seed: of the crops, the initial weights, the order and the jitter.
+        threads: of PyTorch; the last bits depend on it.
+        bfloat16: whether to multiply in bfloat16; twice as fast where the processor has it.
+    """
+
+    teachers: tuple[TeacherAt, ...]
+    energy: tuple[TeacherAt, ...] = ()
+    student: str = "compact"
+    channels: int = 384
+    size: int = 224
+    crops: int = 8
+    held_out: int = 100
+    epochs: int = 12
+    batch: int = 32
+    rate: float = 1e-3
+    seed: int = 0
+    threads: int = 2
+    bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.teachers:
+            raise UsageError("teacher: at least one is needed")
+        if self.student not in NAMES:
+            raise UsageError(f"student: {self.student!r} is not one of {', '.join(NAMES)}")
+        for name in ("channels", "crops", "held_out", "epochs", "batch", "threads"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}: at least 1 is needed, found {getattr(self, name)}")
+        for at in (*self.teachers, *self.energy):
+            if at.size < self.size:
+                raise UsageError(f"{at.path}: sees {at.size} pixels, fewer than the student's {self.size}")
+        if self.size % 32 or self.size < 64:
+            raise UsageError(f"size: a multiple of 32 from 64 on is needed, found {self.size}")
+        if not 0 < self.rate < 1:
+            raise UsageError(f"rate: a figure between 0 and 1 is needed, found {self.rate}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON stores it; files by their names alone."""
+        return asdict(self) | {
+            which: [{"file": t.path.name, "layer": t.layer, "size": t.size} for t in getattr(self, which)]
+            for which in ("teachers", "energy")
+        }
+
+    def cached_part(self) -> str:
+        """What the cache depends on, as JSON."""
+        parts = self.to_dict()
+        return json.dumps(
+            {name: parts[name] for name in ("teachers", "energy", "channels", "size", "crops", "held_out", "seed")}
+        )

@@ -1,0 +1,243 @@
+"""The training: epoch by epoch, from a seed, and on from where it was stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.errors import UsageError
+from dff_onnx.export.distillation.cache import Crops, Say
+from dff_onnx.export.distillation.settings import Distillation
+from dff_onnx.export.distillation.student import RUNNING, forward
+from dff_onnx.export.network import Network
+from dff_onnx.files import write_atomically
+
+if TYPE_CHECKING:
+    import torch
+
+# Of the schedule: the share of steps in which the rate rises.
+WARM_UP = 0.1
+WEIGHT_DECAY = 1e-4
+# The cosine's part in the loss, beside the relative squared error.
+DIRECTION = 0.5
+# Brightness, contrast and saturation are multiplied by up to 1 +- this.
+JITTER = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of an epoch.
+
+    Attributes:
+        epoch: counted from 1.
+        loss: mean over the epoch's batches.
+        error: of the validation photographs, squared, relative to their targets' squares.
+        cosine: between answer and target, averaged over places.
+        zeros: share of the student's features that are 0.
+        seconds: the epoch took.
+    """
+
+    epoch: int
+    loss: float
+    error: float
+    cosine: float
+    zeros: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"epoch {self.epoch}: loss {self.loss:.4f}, validation error {self.error:.4f}, "
+            f"cosine {self.cosine:.4f}, zeros {self.zeros:.3f}, {self.seconds:.0f} s"
+        )
+
+
+@dataclass
+class Training:
+    """The state of a training; all of it is in the checkpoint."""
+
+    parameters: dict[str, torch.Tensor]
+    optimizer: Any
+    log: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(
+    work: Path, network: Network, begin: dict[str, NDArray[np.float32]], crops: Crops, plan: Distillation, say: Say
+) -> dict[str, NDArray[np.float32]]:
+    """Trains, or goes on with, the student; writes `checkpoint.pt` and `log.jsonl` after every epoch.
+
+    Args:
+        work: the folder of the distillation.
+        network: the student's plan.
+        begin: its initial parameters.
+        crops: what to learn.
+        plan: how.
+        say: takes a line per epoch.
+
+    Returns:
+        The trained parameters.
+
+    Raises:
+        UsageError: when the checkpoint is of other settings.
+    """
+    import torch
+
+    torch.set_num_threads(plan.threads)
+    state = _state(begin, plan)
+    _restore(work / "checkpoint.pt", state, plan)
+    for epoch in range(len(state.log) + 1, plan.epochs + 1):
+        started = time.monotonic()
+        loss = _epoch(network, state, crops, plan, epoch)
+        figures = validate(network, state.parameters, crops, epoch, loss, time.monotonic() - started)
+        state.log.append({name: getattr(figures, name) for name in Figures.__slots__})
+        _save(work, state, plan)
+        say(str(figures))
+    return {name: tensor.detach().contiguous().numpy() for name, tensor in state.parameters.items()}
+
+
+def _state(begin: dict[str, NDArray[np.float32]], plan: Distillation) -> Training:
+    import torch
+
+    parameters = {name: torch.from_numpy(values.copy()) for name, values in begin.items()}
+    for name, tensor in parameters.items():
+        if tensor.ndim == 4:
+            parameters[name] = tensor.contiguous(memory_format=torch.channels_last)
+    learned = [tensor.requires_grad_() for name, tensor in parameters.items() if not name.endswith(RUNNING)]
+    decayed = [tensor for tensor in learned if tensor.ndim == 4]
+    others = [tensor for tensor in learned if tensor.ndim != 4]
+    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    return Training(parameters, torch.optim.AdamW(groups, lr=plan.rate))
+
+
+def _epoch(network: Network, state: Training, crops: Crops, plan: Distillation, epoch: int) -> float:
+    import torch
+
+    rng, losses = np.random.default_rng((plan.seed, epoch)), []
+    order = _order(crops, rng)
+    batches = [order[i : i + plan.batch] for i in range(0, len(order), plan.batch)]
+    for step, batch in enumerate(batches):
+        for group in state.optimizer.param_groups:
+            group["lr"] = plan.rate * one_cycle((epoch - 1 + step / len(batches)) / plan.epochs)
+        pixels, targets = _batch(crops, batch, rng)
+        with torch.autocast("cpu", torch.bfloat16, enabled=plan.bfloat16):
+            answer = forward(network, state.parameters, pixels, training=True)
+        loss = _loss(answer.float(), targets)
+        state.optimizer.zero_grad()
+        loss.backward()
+        state.optimizer.step()
+        losses.append(float(loss.detach()))
+    return float(np.mean(losses))
+
+
+def one_cycle(share: float) -> float:
+    """The rate's factor: up along a line, down along a cosine (Smith & Topin 2019).
+
+    >>> [round(one_cycle(share), 2) for share in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    [0.04, 0.52, 1.0, 0.5, 0.0]
+    """
+    if share < WARM_UP:
+        return 0.04 + 0.96 * share / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
+
+
+def _order(crops: Crops, rng: np.random.Generator) -> NDArray[np.int64]:
+    """All crops to learn from, shuffled: `(photograph, crop)`."""
+    photographs = np.flatnonzero(crops.usable & ~crops.held_out)
+    pairs = np.stack(np.meshgrid(photographs, np.arange(crops.pixels.shape[1]), indexing="ij"), -1).reshape(-1, 2)
+    shuffled: NDArray[np.int64] = rng.permutation(pairs)
+    return shuffled
+
+
+def _batch(crops: Crops, pairs: NDArray[np.int64], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
+    pixels = torch.from_numpy(np.stack([crops.pixels[i, j] for i, j in pairs])).permute(0, 3, 1, 2).float()
+    targets = torch.from_numpy(np.stack([crops.targets[i, j] for i, j in pairs])).float()
+    flipped = torch.from_numpy(rng.random(len(pairs)) < 0.5)[:, None, None, None]
+    pixels = torch.where(flipped, pixels.flip(3), pixels)
+    targets = torch.where(flipped, targets.flip(3), targets)
+    return _jittered(pixels, rng), targets
+
+
+def _jittered(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    import torch
+
+    factors = torch.from_numpy(rng.uniform(1 - JITTER, 1 + JITTER, (3, len(pixels), 1, 1, 1)).astype(np.float32))
+    brightness, contrast, saturation = factors
+    grey = pixels.mean(1, keepdim=True)
+    coloured = grey + saturation * (pixels - grey)
+    level = coloured.mean((1, 2, 3), keepdim=True)
+    return (brightness * (level + contrast * (coloured - level))).clamp(0, 255)
+
+
+def _loss(answer: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    from torch.nn import functional
+
+    # Targets have a mean square of 1 over the survey, so this error is relative.
+    error = (answer - targets).square().mean()
+    return error + DIRECTION * (1 - functional.cosine_similarity(answer, targets, dim=1, eps=1e-4).mean())
+
+
+def validate(
+    network: Network, parameters: dict[str, torch.Tensor], crops: Crops, epoch: int, loss: float, seconds: float
+) -> Figures:
+    """Figures on the whole pictures of the photographs that are held out."""
+    import torch
+    from torch.nn import functional
+
+    errors, powers, cosines, zeros = [], [], [], []
+    for pixels, targets in validation_batches(crops):
+        with torch.no_grad():
+            answer = forward(network, parameters, pixels, training=False)
+        errors.append(float((answer - targets).square().mean()) * len(pixels))
+        powers.append(float(targets.square().mean()) * len(pixels))
+        cosines.append(float(functional.cosine_similarity(answer, targets, dim=1, eps=1e-4).mean()) * len(pixels))
+        zeros.append(float((answer == 0).float().mean()) * len(pixels))
+    count = int((crops.usable & crops.held_out).sum())
+    error = sum(errors) / sum(powers)
+    return Figures(epoch, loss, error, sum(cosines) / count, sum(zeros) / count, seconds)
+
+
+def validation_batches(crops: Crops, most: int = 32) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The whole pictures that are held out, and their targets."""
+    import torch
+
+    indices = np.flatnonzero(crops.usable & crops.held_out)
+    for begin in range(0, len(indices), most):
+        part = indices[begin : begin + most]
+        pixels = torch.from_numpy(np.stack([crops.pixels[i, 0] for i in part])).permute(0, 3, 1, 2).float()
+        yield pixels, torch.from_numpy(np.stack([crops.targets[i, 0] for i in part])).float()
+
+
+def _save(work: Path, state: Training, plan: Distillation) -> None:
+    import torch
+
+    buffer = io.BytesIO()
+    kept = {"parameters": state.parameters, "optimizer": state.optimizer.state_dict(), "log": state.log}
+    torch.save(kept | {"plan": json.dumps(plan.to_dict())}, buffer)
+    write_atomically(work / "checkpoint.pt", buffer.getvalue())
+    lines = "".join(json.dumps(line) + "\n" for line in state.log)
+    write_atomically(work / "log.jsonl", lines.encode())
+
+
+def _restore(path: Path, state: Training, plan: Distillation) -> None:
+    import torch
+
+    if not path.is_file():
+        return
+    kept = torch.load(path, weights_only=True)
+    if json.loads(kept["plan"]) != json.loads(json.dumps(plan.to_dict())):
+        raise UsageError(f"{path}: is of other settings; choose another --work, or delete it")
+    with torch.no_grad():
+        for name, tensor in state.parameters.items():
+            tensor.copy_(kept["parameters"][name])
+    state.optimizer.load_state_dict(kept["optimizer"])
+    state.log.extend(kept["log"])
