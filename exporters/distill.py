@@ -37,6 +37,7 @@ def main() -> int:
 OPTIONS = {
     "student": "compact, or compact_bn to train from scratch",
     "channels": "of the student's features",
+    "sparsity": "share of zeros in what is learned",
     "size": "pixels of the student's square input",
     "crops": "of each photograph",
     "held_out": "photographs kept for validation",

@@ -14,7 +14,7 @@ from PIL import Image
 from dff_onnx.backbone.lattice import Lattice
 from dff_onnx.errors import UsageError
 from dff_onnx.export.compact import compact
-from dff_onnx.export.distillation.cache import held_out
+from dff_onnx.export.distillation.cache import Crops, held_out
 from dff_onnx.export.distillation.crops import crops_of, rectangles
 from dff_onnx.export.distillation.settings import Distillation, TeacherAt
 from dff_onnx.export.distillation.student import initial, lattice_of_plan
@@ -96,6 +96,7 @@ def test_a_teacher_is_read_from_one_word(text: str, path: str, layer: str | None
         ({"epochs": 0}, "epochs: at least 1"),
         ({"size": 230}, "size: a multiple of 32"),
         ({"size": 480}, "sees 448 pixels, fewer than the student's 480"),
+        ({"sparsity": 1.0}, "sparsity: a figure from 0 to below 1"),
         ({"rate": 0.0}, "rate: a figure between 0 and 1"),
     ],
 )
@@ -121,3 +122,16 @@ def test_initial_parameters_come_from_the_seed() -> None:
     assert all(np.array_equal(first[name], again[name]) for name in network.expected)
     assert not np.array_equal(first["head.weight"], other["head.weight"])
     assert {name: values.shape for name, values in first.items()} == network.expected
+
+
+def test_what_is_learned_is_as_sparse_as_was_said() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.gamma(0.5, size=(6, 2, 8, 4, 4)).astype(np.float16)
+    out = np.array([False, True, False, False, False, False])
+    crops = Crops(np.zeros((6, 2, 32, 32, 3), np.uint8), targets, np.ones(6, np.bool_), out).sparse(0.7)
+    pixels, answers = crops.of([(i, 0) for i in (0, 2, 3, 4, 5)])
+    assert pixels.shape == (5, 32, 32, 3)
+    assert (answers == 0).mean() == pytest.approx(0.7, abs=0.002)
+    assert np.square(answers).mean() == pytest.approx(1, rel=1e-5)
+    order = np.argsort(targets[0, 0].ravel())
+    assert (np.diff(crops.of([(0, 0)])[1].ravel()[order]) >= 0).all()

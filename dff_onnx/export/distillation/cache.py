@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,12 +39,31 @@ class Crops:
         targets: `(photographs, crops, channels, h, w)` float16.
         usable: which photographs could be read.
         held_out: which are for validation.
+        threshold: what is subtracted from targets before those below 0 become 0.
+        gain: what then makes their mean square 1.
     """
 
     pixels: Pixels
     targets: NDArray[np.float16]
     usable: NDArray[np.bool_]
     held_out: NDArray[np.bool_]
+    threshold: float = 0.0
+    gain: float = 1.0
+
+    def of(self, pairs: Sequence[tuple[int, int]]) -> tuple[Pixels, Features]:
+        """Pixels `(n, size, size, 3)` and answers `(n, channels, h, w)` of crops, given as (photograph, crop)."""
+        targets = np.stack([self.targets[pair] for pair in pairs]).astype(np.float32)
+        answers = np.maximum(targets - np.float32(self.threshold), 0) * np.float32(self.gain)
+        return np.stack([self.pixels[pair] for pair in pairs]), answers
+
+    def sparse(self, share: float) -> Crops:
+        """The same, where so large a share of the answers is 0; told by the whole pictures that are learned from."""
+        learned = np.flatnonzero(self.usable & ~self.held_out)
+        plain = replace(self, threshold=0.0, gain=1.0)
+        _, sample = plain.of([(i, 0) for i in learned[:: max(1, len(learned) // SURVEY)]])
+        threshold = float(np.quantile(sample, share))
+        power = float(np.square(np.maximum(sample - np.float32(threshold), 0)).mean())
+        return replace(self, threshold=threshold, gain=power**-0.5)
 
 
 def held_out(photographs: int, count: int) -> NDArray[np.bool_]:
@@ -95,7 +114,8 @@ def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Latti
                 say(f"teachers {index + 1}/{len(photographs)}")
     if not usable.any():
         raise UsageError(f"{photographs[0].parent}: not one photograph can be read")
-    return Crops(pixels, targets, np.asarray(usable), held_out(len(photographs), plan.held_out))
+    kept = held_out(len(photographs), plan.held_out)
+    return Crops(pixels, targets, np.asarray(usable), kept).sparse(plan.sparsity)
 
 
 @dataclass(frozen=True)

@@ -47,13 +47,15 @@ class Distillation:
 
     What the student learns to give at a place is the teachers' features there, the `channels` strongest of them,
     multiplied by the square root of the energy teachers' lengths there: *what* it sees comes from the former, *how
-    much* also from the latter.
+    much* also from the latter. Averaged over places, features that were sparse are no longer; the weakest answers are
+    cut off again.
 
     Attributes:
         teachers: whose channels are learned; each is scaled to the same mean energy.
         energy: teachers of which the student only learns how strongly they answer.
         student: `compact`, or `compact_bn` to train from scratch.
         channels: of the student's features; dead ones are pruned afterwards.
+        sparsity: share of zeros in what is learned. ResNet's own features have 0.8, SqueezeNet's 0.9.
         size: pixels of the student's square input.
         crops: of each photograph; the first is the whole picture.
         held_out: photographs kept for validation, evenly over the sorted folder.
@@ -67,6 +69,7 @@ class Distillation:
     energy: tuple[TeacherAt, ...] = ()
     student: str = "compact"
     channels: int = 384
+    sparsity: float = 0.8
     size: int = 224
     crops: int = 8
     held_out: int = 100
@@ -90,6 +93,8 @@ class Distillation:
                 raise UsageError(f"{at.path}: sees {at.size} pixels, fewer than the student's {self.size}")
         if self.size % 32 or self.size < 64:
             raise UsageError(f"size: a multiple of 32 from 64 on is needed, found {self.size}")
+        if not 0 <= self.sparsity < 1:
+            raise UsageError(f"sparsity: a figure from 0 to below 1 is needed, found {self.sparsity}")
         if not 0 < self.rate < 1:
             raise UsageError(f"rate: a figure between 0 and 1 is needed, found {self.rate}")
 

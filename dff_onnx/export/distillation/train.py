@@ -159,12 +159,18 @@ def _order(crops: Crops, rng: np.random.Generator) -> NDArray[np.int64]:
 def _batch(crops: Crops, pairs: NDArray[np.int64], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
-    pixels = torch.from_numpy(np.stack([crops.pixels[i, j] for i, j in pairs])).permute(0, 3, 1, 2).float()
-    targets = torch.from_numpy(np.stack([crops.targets[i, j] for i, j in pairs])).float()
+    pixels, targets = _tensors(crops, pairs)
     flipped = torch.from_numpy(rng.random(len(pairs)) < 0.5)[:, None, None, None]
     pixels = torch.where(flipped, pixels.flip(3), pixels)
     targets = torch.where(flipped, targets.flip(3), targets)
     return _jittered(pixels, rng), targets
+
+
+def _tensors(crops: Crops, pairs: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
+    pixels, answers = crops.of([(int(i), int(j)) for i, j in pairs])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), torch.from_numpy(answers)
 
 
 def _jittered(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -208,13 +214,10 @@ def validate(
 
 def validation_batches(crops: Crops, most: int = 32) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The whole pictures that are held out, and their targets."""
-    import torch
-
     indices = np.flatnonzero(crops.usable & crops.held_out)
-    for begin in range(0, len(indices), most):
-        part = indices[begin : begin + most]
-        pixels = torch.from_numpy(np.stack([crops.pixels[i, 0] for i in part])).permute(0, 3, 1, 2).float()
-        yield pixels, torch.from_numpy(np.stack([crops.targets[i, 0] for i in part])).float()
+    pairs = np.stack([indices, np.zeros_like(indices)], -1)
+    for begin in range(0, len(pairs), most):
+        yield _tensors(crops, pairs[begin : begin + most])
 
 
 def _save(work: Path, state: Training, plan: Distillation) -> None:
