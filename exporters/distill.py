@@ -27,8 +27,11 @@ def main() -> int:
         )
         made = distill(chosen.photographs, chosen.work, chosen.output, plan, chosen.begin, _say)
     except DffError as error:
-        sys.stderr.write(f"distill.py: {error}\n")
+        _say(f"distill.py: {error}")
         return error.exit_code
+    except KeyboardInterrupt:
+        _say("distill.py: interrupted; the same command goes on from here")
+        return 130
     written, channels = made.exported, made.exported.metadata.layers[0].channels
     _say(f"{written.path}: {written.size / 1e6:.2f} MB, {channels} channels")
     return 0

@@ -17,7 +17,7 @@ from random_weights import weights
 from weight_files import write_safetensors
 
 from dff_onnx.backbone.session import Backbone
-from dff_onnx.errors import CheckpointError, UsageError
+from dff_onnx.errors import CheckpointError, OutputError, UsageError
 from dff_onnx.export import export_file
 from dff_onnx.export.compact import HEAD, compact
 from dff_onnx.export.distillation import train
@@ -151,3 +151,34 @@ def test_the_script_reports_a_mistake_in_one_sentence(photographs: Path, tmp_pat
     assert ended.returncode == 2
     assert "none.onnx: there is no such file" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_photographs_that_cannot_be_read_are_said(plan: Distillation, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    for i in range(4):
+        (tmp_path / "p" / f"{i}.png").write_bytes(b"no picture")
+    with pytest.raises(UsageError, match="no photograph to learn from"):
+        distill(tmp_path / "p", tmp_path / "w", tmp_path / "s.onnx", plan, say=quiet)
+
+
+def test_a_damaged_cache_is_said(photographs: Path, plan: Distillation, tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "pixels.npy").write_bytes(b"nothing")
+    with pytest.raises(OutputError, match=r"pixels\.npy: cannot be used as a cache"):
+        distill(photographs, tmp_path / "w", tmp_path / "s.onnx", plan, say=quiet)
+
+
+def test_the_loss_is_what_it_is_said_to_be() -> None:
+    import torch
+
+    rng = np.random.default_rng(0)
+    wanted = rng.gamma(0.5, size=(2, 8, 3, 3)).astype(np.float32)
+    wanted /= np.sqrt(np.square(wanted).mean())
+    answer = wanted + rng.random(wanted.shape, np.float32)
+    error = np.square(answer - wanted).mean()
+    lengths = [np.linalg.norm(values, axis=1) for values in (answer, wanted)]
+    cosine = ((answer * wanted).sum(1) / (lengths[0] * lengths[1])).mean()
+    length = np.square(lengths[0] - lengths[1]).mean() / 8
+    found = train._loss(torch.from_numpy(answer), torch.from_numpy(wanted))
+    assert float(found) == pytest.approx(error + 0.5 * (1 - cosine) + length, rel=1e-4)
+    assert float(train._loss(torch.from_numpy(wanted), torch.from_numpy(wanted))) == pytest.approx(0, abs=1e-5)

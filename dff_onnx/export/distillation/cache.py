@@ -13,7 +13,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from dff_onnx.backbone.lattice import Lattice
-from dff_onnx.errors import ImageError, UsageError
+from dff_onnx.errors import ImageError, OutputError, UsageError
 from dff_onnx.export.distillation.crops import Pixels, crops_of
 from dff_onnx.export.distillation.settings import Distillation
 from dff_onnx.export.distillation.targets import Recipe, recipe
@@ -90,8 +90,9 @@ def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Latti
         say: takes lines of progress.
 
     Raises:
-        UsageError: when the folder holds another distillation, or no photograph can be read.
-        ImageError, ModelError: from reading pictures and teachers.
+        UsageError: when the folder holds another distillation, or too few photographs can be read.
+        ModelError: when a teacher cannot be used.
+        OutputError: when the cache cannot be made.
     """
     work.mkdir(parents=True, exist_ok=True)
     shape = (len(photographs), plan.crops)
@@ -112,9 +113,9 @@ def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Latti
                     array.flush()
                 _note(work / "cache.json", plan, index + 1, len(photographs))
                 say(f"teachers {index + 1}/{len(photographs)}")
-    if not usable.any():
-        raise UsageError(f"{photographs[0].parent}: not one photograph can be read")
     kept = held_out(len(photographs), plan.held_out)
+    if not usable[kept].any() or not usable[~kept].any():
+        raise UsageError(f"{photographs[0].parent}: no photograph to learn from, or none to validate, can be read")
     return Crops(pixels, targets, np.asarray(usable), kept).sparse(plan.sparsity)
 
 
@@ -145,11 +146,9 @@ class _Maker:
         return in_order(range(begin, len(photographs)), work, 1)
 
     def seen(self, crops: dict[int, Pixels]) -> tuple[list[Features], list[Features]]:
-        features = {t.at: t.features(crops, self.lattice, self.cells, self.plan.size) for t in self.all()}
-        return [features[t.at] for t in self.teachers], [features[t.at] for t in self.energy]
-
-    def all(self) -> set[Teacher]:
-        return {*self.teachers, *self.energy}
+        every = {teacher.at: teacher for teacher in (*self.teachers, *self.energy)}
+        found = {at: t.features(crops, self.lattice, self.cells, self.plan.size) for at, t in every.items()}
+        return [found[teacher.at] for teacher in self.teachers], [found[teacher.at] for teacher in self.energy]
 
     def run(
         self, photographs: list[Path], made: Recipe, begin: int
@@ -176,9 +175,12 @@ def _recipe(path: Path, maker: _Maker, photographs: list[Path], say: Say) -> Rec
 
 
 def _array(path: Path, shape: tuple[int, ...], kind: type[T]) -> np.memmap[tuple[int, ...], np.dtype[T]]:
-    if not path.is_file():
-        return open_memmap(path, "w+", kind, shape)
-    array: np.memmap[tuple[int, ...], np.dtype[T]] = open_memmap(path, "r+")
+    try:
+        if not path.is_file():
+            return open_memmap(path, "w+", kind, shape)
+        array: np.memmap[tuple[int, ...], np.dtype[T]] = open_memmap(path, "r+")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: cannot be used as a cache ({error}); choose another --work") from error
     if array.shape != shape:
         raise UsageError(f"{path}: is the cache of another distillation; choose another --work, or delete it")
     return array

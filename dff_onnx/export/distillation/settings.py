@@ -29,8 +29,9 @@ class TeacherAt:
     def parse(cls, text: str, size: int) -> TeacherAt:
         """From `FILE[:LAYER][@SIZE]`; the size is `size` where none is said.
 
-        >>> TeacherAt.parse("squeezenet.onnx:fire9@448", 224)
-        TeacherAt(path=PosixPath('squeezenet.onnx'), layer='fire9', size=448)
+        >>> at = TeacherAt.parse("squeezenet.onnx:fire9@448", 224)
+        >>> str(at.path), at.layer, at.size
+        ('squeezenet.onnx', 'fire9', 448)
         """
         name, at, pixels = text.rpartition("@")
         if not at or not pixels.isdecimal():

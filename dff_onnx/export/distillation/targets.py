@@ -55,9 +55,11 @@ def recipe(survey: Iterable[tuple[Sequence[Features], Sequence[Features]]], chan
         channels: how many are taken.
 
     Raises:
-        UsageError: when the teachers have fewer channels that ever answer.
+        UsageError: when the survey is empty, or the teachers have fewer channels that ever answer.
     """
     parts = list(survey)
+    if not parts:
+        raise UsageError("no photograph to learn from can be read")
     squares = [
         np.mean([np.square(taught[i]).mean(axis=(0, 2, 3)) for taught, _ in parts], axis=0)
         for i in range(len(parts[0][0]))

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 # Of the schedule: the share of steps in which the rate rises.
 WARM_UP = 0.1
 WEIGHT_DECAY = 1e-4
-# The cosine's part in the loss, beside the relative squared error.
+# Parts of the loss beside the relative squared error: the cosine distance, and the squared error of the length. Where a
+# student is unsure what it sees, the squared error alone makes its answer short, and an unusual object faint.
 DIRECTION = 0.5
+LENGTH = 1.0
 # Brightness, contrast and saturation are multiplied by up to 1 +- this.
 JITTER = 0.25
 
@@ -42,6 +44,7 @@ class Figures:
         loss: mean over the epoch's batches.
         error: of the validation photographs, squared, relative to their targets' squares.
         cosine: between answer and target, averaged over places.
+        length: correlation of the answers' and the targets' lengths, over all places.
         zeros: share of the student's features that are 0.
         seconds: the epoch took.
     """
@@ -50,13 +53,14 @@ class Figures:
     loss: float
     error: float
     cosine: float
+    length: float
     zeros: float
     seconds: float
 
     def __str__(self) -> str:
         return (
             f"epoch {self.epoch}: loss {self.loss:.4f}, validation error {self.error:.4f}, "
-            f"cosine {self.cosine:.4f}, zeros {self.zeros:.3f}, {self.seconds:.0f} s"
+            f"cosine {self.cosine:.4f}, length {self.length:.4f}, zeros {self.zeros:.3f}, {self.seconds:.0f} s"
         )
 
 
@@ -187,9 +191,16 @@ def _jittered(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 def _loss(answer: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     from torch.nn import functional
 
-    # Targets have a mean square of 1 over the survey, so this error is relative.
+    # Targets have a mean square of 1, so this error is relative.
     error = (answer - targets).square().mean()
-    return error + DIRECTION * (1 - functional.cosine_similarity(answer, targets, dim=1, eps=1e-4).mean())
+    cosine = functional.cosine_similarity(answer, targets, dim=1, eps=1e-4).mean()
+    return error + DIRECTION * (1 - cosine) + LENGTH * _length_error(answer, targets)
+
+
+def _length_error(answer: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Squared, of the lengths at every place, relative to the mean square length."""
+    found, wanted = ((values.square().sum(1) + 1e-6).sqrt() for values in (answer, targets))
+    return (found - wanted).square().mean() / answer.shape[1]
 
 
 def validate(
@@ -199,17 +210,21 @@ def validate(
     import torch
     from torch.nn import functional
 
-    errors, powers, cosines, zeros = [], [], [], []
+    parts = []
     for pixels, targets in validation_batches(crops):
         with torch.no_grad():
-            answer = forward(network, parameters, pixels, training=False)
-        errors.append(float((answer - targets).square().mean()) * len(pixels))
-        powers.append(float(targets.square().mean()) * len(pixels))
-        cosines.append(float(functional.cosine_similarity(answer, targets, dim=1, eps=1e-4).mean()) * len(pixels))
-        zeros.append(float((answer == 0).float().mean()) * len(pixels))
-    count = int((crops.usable & crops.held_out).sum())
-    error = sum(errors) / sum(powers)
-    return Figures(epoch, loss, error, sum(cosines) / count, sum(zeros) / count, seconds)
+            parts.append((forward(network, parameters, pixels, training=False), targets))
+    answer, targets = (torch.cat(values) for values in zip(*parts, strict=True))
+    lengths = torch.stack([values.square().sum(1).sqrt().ravel() for values in (answer, targets)])
+    return Figures(
+        epoch=epoch,
+        loss=loss,
+        error=float((answer - targets).square().mean() / targets.square().mean()),
+        cosine=float(functional.cosine_similarity(answer, targets, dim=1, eps=1e-4).mean()),
+        length=float(torch.corrcoef(lengths)[0, 1]),
+        zeros=float((answer == 0).float().mean()),
+        seconds=seconds,
+    )
 
 
 def validation_batches(crops: Crops, most: int = 32) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
