@@ -21,6 +21,7 @@ _HOMES: dict[str, str] = {
     "Resize": "dff_onnx.images",
     "Settings": "dff_onnx.runs.settings",
     "discover": "dff_onnx.runs.discover",
+    "embedded_model": "dff_onnx.backbone.embedded",
     "factorize": "dff_onnx.factorization",
     "run": "dff_onnx.runs.run",
 }
@@ -36,11 +37,13 @@ __all__ = [
     "Settings",
     "__version__",
     "discover",
+    "embedded_model",
     "factorize",
     "run",
 ]
 
 if TYPE_CHECKING:
+    from dff_onnx.backbone.embedded import embedded_model
     from dff_onnx.backbone.session import Backbone
     from dff_onnx.errors import DffError
     from dff_onnx.factorization import DFF, Factorization, factorize

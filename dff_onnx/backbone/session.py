@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, cuda_present, from_cuda
 from dff_onnx.backbone.cut import append_rows_output
+from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.graph import default_layer, metadata_of, resolve_layer
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
@@ -58,7 +59,7 @@ class Backbone:
     @classmethod
     def open(
         cls,
-        path: str | Path,
+        path: str | Path | None = None,
         layer: str | None = None,
         *,
         device: Device = "auto",
@@ -68,7 +69,7 @@ class Backbone:
         """Reads and checks an ONNX file and starts a session on it.
 
         Args:
-            path: the file.
+            path: the file; by default the embedded backbone.
             layer: the tensor to take; by default the one that the file's metadata or its only grid-shaped output says.
             device: `auto`, `cpu`, or `cuda`, which is an error where CUDA does not really run.
             preprocessing: what the input expects, for files that do not say; by default torchvision's.
@@ -80,7 +81,7 @@ class Backbone:
             DeviceError: when `cuda` was asked for and is not there.
             UsageError: when there is no such file, or `preprocessing` contradicts what the file says.
         """
-        path = Path(path)
+        path = Path(path) if path is not None else embedded_model()
         file = load_model(path)
         model = file.model
         name = resolve_layer(model, layer, path) if layer else default_layer(model, path)

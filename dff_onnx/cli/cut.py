@@ -11,7 +11,7 @@ from dff_onnx.cli.options import ChannelOrderOption, Mean, Scale, Std, preproces
 
 
 def cut(
-    model: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    model: Annotated[str, typer.Argument(help="An ONNX file, or compact for the embedded backbone.")],
     layer: Annotated[list[str], typer.Option("--layer", help="A name from `dff-onnx layers`; may be repeated.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file to write.")],
     rectify: Annotated[bool, typer.Option(help="End every layer in a ReLU.")] = False,
@@ -26,11 +26,12 @@ def cut(
     are written into the file, so that later commands know.
     """
     from dff_onnx.backbone.cut import cut as truncated
+    from dff_onnx.backbone.embedded import model_named
     from dff_onnx.backbone.model_file import load_model
     from dff_onnx.files import write_atomically
 
     preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
-    made = truncated(load_model(model), layer, preprocessing=preprocessing, rectify=rectify)
+    made = truncated(load_model(model_named(model)), layer, preprocessing=preprocessing, rectify=rectify)
     data = made.SerializeToString(deterministic=True)
     write_atomically(output, data)
     outputs = ", ".join(tensor.name for tensor in made.graph.output)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def layers(
-    model: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    model: Annotated[str, typer.Argument(help="An ONNX file, or compact for the embedded backbone.")],
     size: Annotated[int, typer.Option(min=32, help="Height and width of the probe, in pixels.")] = 224,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """List the tensors of an ONNX file that can feed DFF."""
+    from dff_onnx.backbone.embedded import model_named
     from dff_onnx.backbone.graph import list_layers
     from dff_onnx.backbone.model_file import load_model
 
-    file = load_model(model)
-    found = list_layers(file.model, model, size)
+    file = load_model(model_named(model))
+    found = list_layers(file.model, file.path, size)
     if as_json:
         typer.echo(json.dumps([asdict(layer) for layer in found], indent=2))
         return

@@ -33,7 +33,7 @@ class SolverChoice(StrEnum):
 def run(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")],
-    model: Annotated[Path, typer.Option("--model", help="An ONNX backbone, from `dff-onnx export` or elsewhere.")],
+    model: Annotated[str, typer.Option(help="An ONNX backbone; compact is the embedded one.")] = "compact",
     k: Annotated[int, typer.Option("-k", help="Number of concepts.")] = 4,
     layer: Annotated[str | None, typer.Option(help="The layer to take. [default: what the model says]")] = None,
     device: Annotated[DeviceChoice, typer.Option(help="cuda is an error where CUDA does not run.")] = DeviceChoice.auto,
@@ -60,6 +60,7 @@ def run(
 
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
+    from dff_onnx.backbone.embedded import model_named
     from dff_onnx.backbone.session import Backbone
     from dff_onnx.cli.progress import shown, summary
     from dff_onnx.report.results import results_json
@@ -77,7 +78,7 @@ def run(
         overlays=_overlays(overlays),
     )
     preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
-    backbone = Backbone.open(model, layer, device=device.value, preprocessing=preprocessing, threads=1)
+    backbone = Backbone.open(model_named(model), layer, device=device.value, preprocessing=preprocessing, threads=1)
     with shown() as progress:
         found = run_folder(folder, output, backbone, settings, overwrite=overwrite, progress=progress).found
     if as_json:

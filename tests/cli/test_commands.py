@@ -93,6 +93,17 @@ def test_a_run_is_silent_on_stdout_and_json_is_all_there(folder: Path, model: Pa
     assert json.loads(spoken.stdout) == json.loads((tmp_path / "a" / "results.json").read_text())
 
 
+def test_the_embedded_backbone_is_the_default(folder: Path, tmp_path: Path) -> None:
+    ended = program("run", folder, "-o", tmp_path / "a", "-k", "2", "--size", "64")
+    assert ended.returncode == 0, ended.stderr
+    named = program("run", folder, "-o", tmp_path / "b", "-k", "2", "--size", "64", "--model", "compact")
+    assert named.returncode == 0
+    assert (tmp_path / "a" / "results.json").read_bytes() == (tmp_path / "b" / "results.json").read_bytes()
+    assert "features" in program("layers", "compact").stdout
+    cut = program("cut", "compact", "--layer", "fire5", "-o", tmp_path / "fire5.onnx")
+    assert cut.returncode == 0 and "to fire5" in cut.stderr
+
+
 def test_one_bad_picture_costs_exit_code_3(folder: Path, model: Path, tmp_path: Path) -> None:
     (folder / "c.jpg").write_bytes(b"nothing")
     ended = program("run", folder, "-o", tmp_path / "out", "--model", model, "-k", "2")

@@ -14,11 +14,11 @@ from PIL import Image
 from dff_onnx.backbone.lattice import Lattice
 from dff_onnx.errors import UsageError
 from dff_onnx.export.compact import compact
-from dff_onnx.export.distillation.cache import Crops, held_out
 from dff_onnx.export.distillation.crops import crops_of, rectangles
+from dff_onnx.export.distillation.lesson import Lesson, held_out
 from dff_onnx.export.distillation.settings import Distillation, TeacherAt
 from dff_onnx.export.distillation.student import initial, lattice_of_plan
-from dff_onnx.export.distillation.targets import lengths, recipe
+from dff_onnx.export.distillation.targets import directions, lengths, strongest
 from dff_onnx.export.distillation.teacher import tent
 
 TEACHER = TeacherAt(Path("teacher.onnx"), None, 448)
@@ -53,26 +53,27 @@ def test_a_tent_reads_a_ramp_at_its_places() -> None:
     assert tent(np.array([5.25]), 28) @ ramp == pytest.approx([5.25])
 
 
-def test_targets_have_the_energy_and_the_direction_that_was_said() -> None:
-    rng = np.random.default_rng(0)
-    taught, energy = rng.gamma(0.5, size=(2, 3, 6, 4, 4)).astype(np.float32), rng.random((1, 3, 5, 4, 4), np.float32)
-    taught[0, :, 2] = 0  # a channel that never answers
-    made = recipe([(list(taught), list(energy))], 8)
-    assert 2 not in made.chosen
-    targets = made.targets(list(taught), list(energy))
-    assert targets.shape == (3, 8, 4, 4)
-    assert np.square(targets).mean() == pytest.approx(1, rel=1e-5)
-    plain = np.concatenate(list(taught), axis=1)[:, made.chosen] * made.scale[:, None, None]
-    ratio = lengths(targets) / lengths(plain)
-    expected = np.sqrt(lengths(energy[0]))
-    assert ratio / ratio.mean() == pytest.approx(expected / expected.mean(), rel=1e-4)
+def test_the_strongest_channels_are_taken_as_unit_vectors() -> None:
+    features = np.random.default_rng(0).gamma(0.5, size=(3, 6, 4, 4)).astype(np.float32)
+    features[:, 4] *= 9
+    features[:, 1] *= 5
+    features[0, :, 2, 3] = 0  # a place where nothing answers
+    chosen = strongest([features[:2], features[2:]], 2)
+    assert chosen.tolist() == [1, 4]
+    found = directions(features, chosen)
+    expected = np.ones((3, 4, 4))
+    expected[0, 2, 3] = 0
+    assert lengths(found) == pytest.approx(expected, abs=1e-5)
+    assert found[:, 0] * features[:, 4] == pytest.approx(found[:, 1] * features[:, 1], rel=1e-4)
 
 
 def test_more_channels_than_answer_are_refused() -> None:
-    taught = np.zeros((1, 4, 2, 2), np.float32)
-    taught[:, :3] = 1
-    with pytest.raises(UsageError, match="channels: 4 are too many, only 3"):
-        recipe([([taught], [])], 4)
+    features = np.zeros((1, 4, 2, 2), np.float32)
+    features[:, :3] = 1
+    with pytest.raises(UsageError, match="channels: 4 of one teacher are too many, only 3"):
+        strongest([features], 4)
+    with pytest.raises(UsageError, match="no photograph"):
+        strongest([], 4)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,7 @@ def test_a_teacher_is_read_from_one_word(text: str, path: str, layer: str | None
         ({"teachers": ()}, "teacher: at least one"),
         ({"student": "resnet50"}, "student: 'resnet50' is not one of compact, compact_bn"),
         ({"epochs": 0}, "epochs: at least 1"),
+        ({"teachers": (TEACHER, TEACHER), "channels": 9}, "channels: 9 cannot be shared evenly by 2"),
         ({"size": 230}, "size: a multiple of 32"),
         ({"size": 480}, "sees 448 pixels, fewer than the student's 480"),
         ({"sparsity": 1.0}, "sparsity: a figure from 0 to below 1"),
@@ -124,14 +126,18 @@ def test_initial_parameters_come_from_the_seed() -> None:
     assert {name: values.shape for name, values in first.items()} == network.expected
 
 
-def test_what_is_learned_is_as_sparse_as_was_said() -> None:
+def test_an_answer_is_directions_times_the_mean_length_and_as_sparse_as_was_said() -> None:
     rng = np.random.default_rng(0)
-    targets = rng.gamma(0.5, size=(6, 2, 8, 4, 4)).astype(np.float16)
+    first, second = rng.gamma(0.5, size=(2, 6, 2, 4, 4, 4)).astype(np.float16)
+    long, short = rng.random((2, 6, 2, 4, 4), np.float32) + 0.1
     out = np.array([False, True, False, False, False, False])
-    crops = Crops(np.zeros((6, 2, 32, 32, 3), np.uint8), targets, np.ones(6, np.bool_), out).sparse(0.7)
-    pixels, answers = crops.of([(i, 0) for i in (0, 2, 3, 4, 5)])
-    assert pixels.shape == (5, 32, 32, 3)
+    pixels = np.zeros((6, 2, 32, 32, 3), np.uint8)
+    plain = Lesson(pixels, (first, second), (long, short), np.ones(6, np.bool_), out)
+    seen, answers = plain.of([(2, 1), (0, 0)])
+    assert seen.shape == (2, 32, 32, 3)
+    both = np.concatenate([first[2, 1], second[2, 1]])
+    assert answers[0] == pytest.approx(both * np.sqrt(long[2, 1] * short[2, 1]), rel=1e-3)
+    sparse = plain.sparse(0.7)
+    _, answers = sparse.of([(i, 0) for i in (0, 2, 3, 4, 5)])
     assert (answers == 0).mean() == pytest.approx(0.7, abs=0.002)
     assert np.square(answers).mean() == pytest.approx(1, rel=1e-5)
-    order = np.argsort(targets[0, 0].ravel())
-    assert (np.diff(crops.of([(0, 0)])[1].ravel()[order]) >= 0).all()

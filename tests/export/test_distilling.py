@@ -69,7 +69,7 @@ def test_a_student_learns_and_its_file_serves(photographs: Path, plan: Distillat
     made = distill(photographs, tmp_path / "w", tmp_path / "s.onnx", plan, say=lines.append)
     assert "left out: 4b.png" in lines
     assert len(made.log) == 3
-    assert made.log[-1]["error"] < made.log[0]["error"]
+    assert made.log[-1]["loss"] < made.log[0]["loss"]
     backbone = Backbone.open(tmp_path / "s.onnx")
     pixels = np.random.default_rng(0).integers(0, 255, (2, 96, 64, 3), np.uint8)
     answer = np.asarray(backbone(pixels))
@@ -123,7 +123,7 @@ def test_other_settings_do_not_go_on(photographs: Path, plan: Distillation, tmp_
     distill(photographs, tmp_path / "w", tmp_path / "s.onnx", plan, say=quiet)
     with pytest.raises(UsageError, match="is of other settings; choose another --work"):
         distill(photographs, tmp_path / "w", tmp_path / "s.onnx", replace(plan, rate=0.01), say=quiet)
-    with pytest.raises(UsageError, match="cache of another distillation"):
+    with pytest.raises(UsageError, match="is of another distillation"):
         distill(photographs, tmp_path / "w", tmp_path / "s.onnx", replace(plan, seed=4), say=quiet)
 
 

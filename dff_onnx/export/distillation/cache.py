@@ -1,12 +1,13 @@
-"""Crops and targets of all photographs, on disk: the teachers run once. What was done survives a kill."""
+"""What the teachers say of every crop, on disk: each runs once. What was done survives a kill."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -14,15 +15,14 @@ from numpy.typing import NDArray
 
 from dff_onnx.backbone.lattice import Lattice
 from dff_onnx.errors import ImageError, OutputError, UsageError
+from dff_onnx.export.distillation import targets
 from dff_onnx.export.distillation.crops import Pixels, crops_of
-from dff_onnx.export.distillation.settings import Distillation
-from dff_onnx.export.distillation.targets import Recipe, recipe
+from dff_onnx.export.distillation.lesson import SURVEY, Lesson, held_out
+from dff_onnx.export.distillation.settings import Distillation, TeacherAt
 from dff_onnx.export.distillation.teacher import Features, Teacher
 from dff_onnx.files import write_atomically
 from dff_onnx.images import in_order
 
-# Photographs whose whole pictures tell which channels are strong.
-SURVEY = 256
 # Photographs between two notes of how far the cache is.
 NOTE = 16
 
@@ -30,57 +30,8 @@ T = TypeVar("T", bound=np.generic)
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Crops:
-    """What the student sees and what it is to answer.
-
-    Attributes:
-        pixels: `(photographs, crops, size, size, 3)` uint8.
-        targets: `(photographs, crops, channels, h, w)` float16.
-        usable: which photographs could be read.
-        held_out: which are for validation.
-        threshold: what is subtracted from targets before those below 0 become 0.
-        gain: what then makes their mean square 1.
-    """
-
-    pixels: Pixels
-    targets: NDArray[np.float16]
-    usable: NDArray[np.bool_]
-    held_out: NDArray[np.bool_]
-    threshold: float = 0.0
-    gain: float = 1.0
-
-    def of(self, pairs: Sequence[tuple[int, int]]) -> tuple[Pixels, Features]:
-        """Pixels `(n, size, size, 3)` and answers `(n, channels, h, w)` of crops, given as (photograph, crop)."""
-        targets = np.stack([self.targets[pair] for pair in pairs]).astype(np.float32)
-        answers = np.maximum(targets - np.float32(self.threshold), 0) * np.float32(self.gain)
-        return np.stack([self.pixels[pair] for pair in pairs]), answers
-
-    def sparse(self, share: float) -> Crops:
-        """The same, where so large a share of the answers is 0; told by the whole pictures that are learned from."""
-        learned = np.flatnonzero(self.usable & ~self.held_out)
-        plain = replace(self, threshold=0.0, gain=1.0)
-        _, sample = plain.of([(i, 0) for i in learned[:: max(1, len(learned) // SURVEY)]])
-        threshold = float(np.quantile(sample, share))
-        power = float(np.square(np.maximum(sample - np.float32(threshold), 0)).mean())
-        return replace(self, threshold=threshold, gain=power**-0.5)
-
-
-def held_out(photographs: int, count: int) -> NDArray[np.bool_]:
-    """Which photographs are kept for validation: `count` of them, evenly over the sorted folder.
-
-    >>> held_out(10, 2).nonzero()[0].tolist()
-    [2, 7]
-    """
-    if not 0 < count < photographs:
-        raise UsageError(f"held-out: {count} of {photographs} photographs; some must be left to learn from")
-    found = np.zeros(photographs, np.bool_)
-    found[((np.arange(count) + 0.5) * photographs / count).astype(int)] = True
-    return found
-
-
-def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Lattice, cells: int, say: Say) -> Crops:
-    """Makes the cache, or what is missing of it.
+def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Lattice, cells: int, say: Say) -> Lesson:
+    """Makes the cache, or what is missing of it: pixels, directions, and the lengths of each energy teacher.
 
     Args:
         work: the folder of the distillation.
@@ -94,84 +45,158 @@ def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Latti
         ModelError: when a teacher cannot be used.
         OutputError: when the cache cannot be made.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    shape = (len(photographs), plan.crops)
-    pixels = _array(work / "pixels.npy", (*shape, plan.size, plan.size, 3), np.uint8)
-    targets = _array(work / "targets.npy", (*shape, plan.channels, cells, cells), np.float16)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{work}: cannot be made ({error.strerror})") from error
+    maker = _Maker(work, photographs, plan, lattice, cells, say)
+    pixels = maker.part("pixels", (plan.size, plan.size, 3), np.uint8, {"size": plan.size})
+    channels = plan.channels // len(plan.teachers)
+    directions = [
+        maker.part(f"directions-{_slug(at)}", (channels, cells, cells), np.float16, plan.named(at))
+        for at in plan.teachers
+    ]
+    lengths = [
+        maker.part(f"lengths-{_slug(at)}", (cells, cells), np.float32, plan.named(at)) for at in plan.energy_teachers
+    ]
     usable = _array(work / "usable.npy", (len(photographs),), np.bool_)
-    done = _done(work / "cache.json", plan, len(photographs))
-    if done < len(photographs):
-        maker = _Maker.open(plan, lattice, cells)
-        made = _recipe(work / "recipe.npz", maker, photographs, say)
-        for index, crops, answer in maker.run(photographs, made, done):
-            if crops is not None and answer is not None:
-                pixels[index], targets[index], usable[index] = crops, answer, True
-            else:
-                say(f"left out: {photographs[index].name}")
-            if (index + 1) % NOTE == 0 or index + 1 == len(photographs):
-                for array in (pixels, targets, usable):
-                    array.flush()
-                _note(work / "cache.json", plan, index + 1, len(photographs))
-                say(f"teachers {index + 1}/{len(photographs)}")
+    maker.run(usable)
     kept = held_out(len(photographs), plan.held_out)
     if not usable[kept].any() or not usable[~kept].any():
         raise UsageError(f"{photographs[0].parent}: no photograph to learn from, or none to validate, can be read")
-    return Crops(pixels, targets, np.asarray(usable), kept).sparse(plan.sparsity)
+    return Lesson(pixels, tuple(directions), tuple(lengths), np.asarray(usable), kept).sparse(plan.sparsity)
 
 
-@dataclass(frozen=True)
+@dataclass
+class _Part:
+    """One array of the cache, and how many photographs it holds already."""
+
+    array: Any
+    said: dict[str, Any]
+    done: int
+
+
+@dataclass
 class _Maker:
+    work: Path
+    photographs: list[Path]
     plan: Distillation
-    teachers: tuple[Teacher, ...]
-    energy: tuple[Teacher, ...]
     lattice: Lattice
     cells: int
+    say: Say
+    parts: dict[str, _Part] = field(default_factory=dict)
 
-    @classmethod
-    def open(cls, plan: Distillation, lattice: Lattice, cells: int) -> _Maker:
-        opened = {at: Teacher.open(at) for at in dict.fromkeys((*plan.teachers, *plan.energy))}
-        teachers, energy = (tuple(opened[at] for at in which) for which in (plan.teachers, plan.energy))
-        return cls(plan, teachers, energy, lattice, cells)
+    def part(
+        self, name: str, shape: tuple[int, ...], kind: type[T], said: dict[str, Any]
+    ) -> np.memmap[tuple[int, ...], np.dtype[T]]:
+        """Opens an array `(photographs, crops, *shape)`; `said` is what it must have been made from."""
+        whole = {"photographs": len(self.photographs), "crops": self.plan.crops, "seed": self.plan.seed, **said}
+        note = self.work / f"{name}.json"
+        array = _array(self.work / f"{name}.npy", (len(self.photographs), self.plan.crops, *shape), kind)
+        done = _done(note, whole) if note.is_file() else 0
+        self.parts[name] = _Part(array, whole, done)
+        return array
 
-    def crops(self, photographs: list[Path], begin: int, count: int) -> Iterator[dict[int, Pixels] | None]:
-        """Of the photographs from `begin` on; None for one that cannot be read."""
-        sizes = (self.plan.size, *(teacher.at.size for teacher in (*self.teachers, *self.energy)))
+    def run(self, usable: NDArray[np.bool_]) -> None:
+        """Fills what is missing, photograph by photograph."""
+        missing = {name: part for name, part in self.parts.items() if part.done < len(self.photographs)}
+        if not missing:
+            return
+        answers = self._answers(missing)
+        begin = min(part.done for part in missing.values())
+        indices = range(begin, len(self.photographs))
+        for index, crops in zip(indices, self._crops(indices, self.plan.sizes, self.plan.crops), strict=True):
+            if crops is None:
+                self.say(f"left out: {self.photographs[index].name}")
+            else:
+                usable[index] = True
+                seen = _Seen(crops, self.lattice, self.cells, self.plan.size)
+                for name, part in missing.items():
+                    if index >= part.done:
+                        part.array[index] = answers[name](seen)
+            if (index + 1) % NOTE == 0 or index + 1 == len(self.photographs):
+                self._note(missing, usable, index + 1)
+
+    def _answers(self, missing: dict[str, _Part]) -> dict[str, Callable[[_Seen], NDArray[Any]]]:
+        """What fills each missing part; only their teachers are opened."""
+        made: dict[str, Callable[[_Seen], NDArray[Any]]] = {"pixels": _Seen.pixels}
+        opened: dict[TeacherAt, Teacher] = {}
+        for at in self.plan.teachers:
+            if (name := f"directions-{_slug(at)}") in missing:
+                teacher = opened.setdefault(at, Teacher.open(at))
+                made[name] = partial(_directions, teacher, self._chosen(name, teacher))
+        for at in self.plan.energy_teachers:
+            if (name := f"lengths-{_slug(at)}") in missing:
+                made[name] = partial(_lengths, opened.get(at) or Teacher.open(at))
+        return made
+
+    def _crops(self, indices: range, sizes: set[int], count: int) -> Iterator[dict[int, Pixels] | None]:
+        """Of photographs, made by a thread that runs ahead; None for one that cannot be read."""
 
         def work(index: int) -> dict[int, Pixels] | None:
             try:
-                return crops_of(photographs[index], sizes, count, (self.plan.seed, index))
+                return crops_of(self.photographs[index], tuple(sizes), count, (self.plan.seed, index))
             except ImageError:
                 return None
 
-        return in_order(range(begin, len(photographs)), work, 1)
+        return in_order(indices, work, 1)
 
-    def seen(self, crops: dict[int, Pixels]) -> tuple[list[Features], list[Features]]:
-        every = {teacher.at: teacher for teacher in (*self.teachers, *self.energy)}
-        found = {at: t.features(crops, self.lattice, self.cells, self.plan.size) for at, t in every.items()}
-        return [found[teacher.at] for teacher in self.teachers], [found[teacher.at] for teacher in self.energy]
+    def _chosen(self, name: str, teacher: Teacher) -> NDArray[np.int64]:
+        """The strongest channels; those of before, where some photographs are done."""
+        path, part = self.work / f"{name}-channels.npy", self.parts[name]
+        if part.done:
+            kept: NDArray[np.int64] = np.load(path)
+            return kept
+        count = len(self.photographs)
+        sample = range(0, count, max(1, count // SURVEY))[:SURVEY]
+        self.say(f"survey of {len(sample)} photographs by {teacher.at.path.name}")
+        crops = (crops for crops in self._crops(sample, {teacher.at.size}, 1) if crops is not None)
+        seen = (_Seen(one, self.lattice, self.cells, self.plan.size) for one in crops)
+        chosen = targets.strongest((one.features(teacher) for one in seen), part.array.shape[2])
+        np.save(path, chosen)
+        return chosen
 
-    def run(
-        self, photographs: list[Path], made: Recipe, begin: int
-    ) -> Iterator[tuple[int, Pixels | None, Features | None]]:
-        for index, crops in enumerate(self.crops(photographs, begin, self.plan.crops), begin):
-            if crops is None:
-                yield index, None, None
-            else:
-                yield index, crops[self.plan.size], made.targets(*self.seen(crops))
+    def _note(self, missing: dict[str, _Part], usable: Any, done: int) -> None:
+        usable.flush()
+        for name, part in missing.items():
+            part.array.flush()
+            part.done = max(part.done, done)
+            write_atomically(self.work / f"{name}.json", json.dumps(part.said | {"done": part.done}).encode())
+        self.say(f"teachers {done}/{len(self.photographs)}")
 
 
-def _recipe(path: Path, maker: _Maker, photographs: list[Path], say: Say) -> Recipe:
-    if path.is_file():
-        with np.load(path) as kept:
-            return Recipe(kept["chosen"], kept["scale"], tuple(kept["energies"].tolist()), float(kept["overall"]))
-    say(f"survey of {min(SURVEY, len(photographs))} photographs")
-    sample = photographs[:: max(1, len(photographs) // SURVEY)][:SURVEY]
-    whole = (crops for crops in maker.crops(sample, 0, 1) if crops is not None)
-    made = recipe(map(maker.seen, whole), maker.plan.channels)
-    with path.with_suffix(".part").open("wb") as file:
-        np.savez(file, chosen=made.chosen, scale=made.scale, energies=made.energies, overall=made.overall)
-    path.with_suffix(".part").replace(path)
-    return made
+@dataclass
+class _Seen:
+    """The crops of one photograph, and what teachers made of them."""
+
+    crops: dict[int, Pixels]
+    lattice: Lattice
+    cells: int
+    size: int
+    known: dict[TeacherAt, Features] = field(default_factory=dict)
+
+    def pixels(self) -> Pixels:
+        """As the student sees them."""
+        return self.crops[self.size]
+
+    def features(self, teacher: Teacher) -> Features:
+        """A teacher's, computed once."""
+        if teacher.at not in self.known:
+            self.known[teacher.at] = teacher.features(self.crops, self.lattice, self.cells, self.size)
+        return self.known[teacher.at]
+
+
+def _lengths(teacher: Teacher, seen: _Seen) -> NDArray[Any]:
+    return targets.lengths(seen.features(teacher))
+
+
+def _directions(teacher: Teacher, chosen: NDArray[np.int64], seen: _Seen) -> NDArray[Any]:
+    # Figures about 1 lose least in float16.
+    return targets.directions(seen.features(teacher), chosen) * np.float32(len(chosen) ** 0.5)
+
+
+def _slug(at: TeacherAt) -> str:
+    return "-".join(filter(None, (at.path.stem, (at.layer or "").strip("/").replace("/", "_"), str(at.size))))
 
 
 def _array(path: Path, shape: tuple[int, ...], kind: type[T]) -> np.memmap[tuple[int, ...], np.dtype[T]]:
@@ -186,16 +211,10 @@ def _array(path: Path, shape: tuple[int, ...], kind: type[T]) -> np.memmap[tuple
     return array
 
 
-def _done(path: Path, plan: Distillation, photographs: int) -> int:
-    """How many photographs the cache holds already."""
-    if not path.is_file():
-        return 0
-    kept = json.loads(path.read_text())
-    if kept["plan"] != plan.cached_part() or kept["photographs"] != photographs:
-        raise UsageError(f"{path.parent}: is the cache of another distillation; choose another --work, or delete it")
-    return int(kept["done"])
-
-
-def _note(path: Path, plan: Distillation, done: int, photographs: int) -> None:
-    note = {"plan": plan.cached_part(), "photographs": photographs, "done": done}
-    write_atomically(path, json.dumps(note).encode())
+def _done(note: Path, said: dict[str, Any]) -> int:
+    """How many photographs a part holds already."""
+    kept = json.loads(note.read_text(encoding="utf-8"))
+    done = int(kept.pop("done"))
+    if kept != json.loads(json.dumps(said)):
+        raise UsageError(f"{note}: is of another distillation; choose another --work, or delete it")
+    return done

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from dff_onnx.errors import UsageError
 from dff_onnx.export.checkpoint import open_checkpoint
 from dff_onnx.export.compact import HEAD, LAYER, compact
-from dff_onnx.export.distillation.cache import Crops, Say, fill
+from dff_onnx.export.distillation.cache import Say, fill
+from dff_onnx.export.distillation.lesson import Lesson
 from dff_onnx.export.distillation.settings import Distillation
 from dff_onnx.export.distillation.student import forward, initial, lattice_of_plan
 from dff_onnx.export.distillation.train import train, validation_batches
@@ -60,9 +61,9 @@ def distill(
     network = compact(plan.channels, normalised=plan.student == "compact_bn")
     weights = initial(network, plan.seed, begin)
     files = [root_of(photographs) / path for path in walk_pictures(photographs)]
-    crops = fill(work, files, plan, lattice_of_plan(network), _cells(network, weights, plan.size), say)
-    weights = train(work, network, _calibrated(network, weights, crops), crops, plan, say)
-    alive = _alive(network, weights, crops)
+    lesson = fill(work, files, plan, lattice_of_plan(network), _cells(network, weights, plan.size), say)
+    weights = train(work, network, _calibrated(network, weights, lesson), lesson, plan, say)
+    alive = _alive(network, weights, lesson)
     say(f"{int(alive.sum())} of {plan.channels} channels answer; the others are pruned")
     exported = _export(work, output, _pruned(weights, alive), plan)
     log = [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
@@ -84,18 +85,18 @@ def _cells(network: Network, weights: Weights, size: int) -> int:
         return int(forward(network, parameters, torch.zeros(1, 3, size, size), training=False).shape[-1])
 
 
-def _calibrated(network: Network, weights: Weights, crops: Crops) -> Weights:
+def _calibrated(network: Network, weights: Weights, lesson: Lesson) -> Weights:
     """With the head scaled, so that its answers have the targets' mean square from the first step on."""
     import torch
 
-    pixels, _ = next(validation_batches(crops))
+    pixels, _ = next(validation_batches(lesson))
     parameters = {name: torch.from_numpy(values) for name, values in weights.items()}
     with torch.no_grad():
         power = float(forward(network, parameters, pixels, training=False).square().mean())
     return weights | {f"{HEAD}.weight": weights[f"{HEAD}.weight"] / np.float32(max(power, 1e-12) ** 0.5)}
 
 
-def _alive(network: Network, weights: Weights, crops: Crops) -> NDArray[np.bool_]:
+def _alive(network: Network, weights: Weights, lesson: Lesson) -> NDArray[np.bool_]:
     """The channels that answer anywhere on the photographs held out."""
     import torch
 
@@ -103,7 +104,7 @@ def _alive(network: Network, weights: Weights, crops: Crops) -> NDArray[np.bool_
     with torch.no_grad():
         highest = [
             forward(network, parameters, pixels, training=False).amax((0, 2, 3)).numpy()
-            for pixels, _ in validation_batches(crops)
+            for pixels, _ in validation_batches(lesson)
         ]
     found: NDArray[np.bool_] = np.max(highest, axis=0) > 0
     return found

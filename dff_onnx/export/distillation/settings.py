@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,16 +45,15 @@ class TeacherAt:
 class Distillation:
     """How a student is made.
 
-    What the student learns to give at a place is the teachers' features there, the `channels` strongest of them,
-    multiplied by the square root of the energy teachers' lengths there: *what* it sees comes from the former, *how
-    much* also from the latter. Averaged over places, features that were sparse are no longer; the weakest answers are
-    cut off again.
+    At every place the student learns directions, each teacher's strongest channels scaled to length 1, times a length,
+    the geometric mean of the energy teachers': *what* it sees comes from the former, *how much* from the latter.
+    Averaged over places, features that were sparse are no longer; the weakest answers are cut off again.
 
     Attributes:
-        teachers: whose channels are learned; each is scaled to the same mean energy.
-        energy: teachers of which the student only learns how strongly they answer.
+        teachers: whose channels are learned, equally many of each.
+        energy: teachers of which the student only learns how strongly they answer; by default `teachers`.
         student: `compact`, or `compact_bn` to train from scratch.
-        channels: of the student's features; dead ones are pruned afterwards.
+        channels: of the student's features, a multiple of the number of teachers; dead ones are pruned afterwards.
         sparsity: share of zeros in what is learned. ResNet's own features have 0.8, SqueezeNet's 0.9.
         size: pixels of the student's square input.
         crops: of each photograph; the first is the whole picture.
@@ -84,6 +82,8 @@ class Distillation:
     def __post_init__(self) -> None:
         if not self.teachers:
             raise UsageError("teacher: at least one is needed")
+        if self.channels % len(self.teachers):
+            raise UsageError(f"channels: {self.channels} cannot be shared evenly by {len(self.teachers)} teachers")
         if self.student not in NAMES:
             raise UsageError(f"student: {self.student!r} is not one of {', '.join(NAMES)}")
         for name in ("channels", "crops", "held_out", "epochs", "batch", "threads"):
@@ -101,14 +101,19 @@ class Distillation:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON stores it; files by their names alone."""
-        return asdict(self) | {
-            which: [{"file": t.path.name, "layer": t.layer, "size": t.size} for t in getattr(self, which)]
-            for which in ("teachers", "energy")
-        }
+        teachers, energy = ([self.named(at) for at in which] for which in (self.teachers, self.energy))
+        return asdict(self) | {"teachers": teachers, "energy": energy}
 
-    def cached_part(self) -> str:
-        """What the cache depends on, as JSON."""
-        parts = self.to_dict()
-        return json.dumps(
-            {name: parts[name] for name in ("teachers", "energy", "channels", "size", "crops", "held_out", "seed")}
-        )
+    @property
+    def energy_teachers(self) -> tuple[TeacherAt, ...]:
+        """Those whose lengths are learned; without others, the teachers themselves."""
+        return self.energy or self.teachers
+
+    @property
+    def sizes(self) -> set[int]:
+        """At which crops are seen."""
+        return {self.size, *(at.size for at in (*self.teachers, *self.energy))}
+
+    def named(self, at: TeacherAt) -> dict[str, Any]:
+        """A teacher as JSON stores it: the file by its name alone."""
+        return {"file": at.path.name, "layer": at.layer, "size": at.size}

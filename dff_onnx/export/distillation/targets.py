@@ -1,9 +1,8 @@
-"""What the student is to give: the teachers' strongest channels, scaled, times the energy teachers' lengths."""
+"""What of a teacher's features is learned: the direction of its strongest channels, or the length of all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,68 +11,34 @@ from dff_onnx.errors import UsageError
 from dff_onnx.export.distillation.teacher import Features
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How features become targets.
+def strongest(survey: Iterable[Features], channels: int) -> NDArray[np.int64]:
+    """The channels of most energy, in rising order.
 
-    Attributes:
-        chosen: indices of the channels taken, into the teachers' channels one after the other, in rising order.
-        scale: one figure for each of them.
-        energies: root mean square length of each energy teacher's features.
-        overall: what makes the mean square of a target 1.
+    Args:
+        survey: a teacher's features `(n, c, h, w)` of some crops, part by part.
+        channels: how many are taken.
+
+    Raises:
+        UsageError: when the survey is empty, or fewer channels ever answer.
     """
+    energies = [np.square(features).mean(axis=(0, 2, 3)) for features in survey]
+    if not energies:
+        raise UsageError("no photograph to learn from can be read")
+    energy = np.mean(energies, axis=0)
+    alive = int((energy > 0).sum())
+    if alive < channels:
+        raise UsageError(f"channels: {channels} of one teacher are too many, only {alive} of it ever answer")
+    return np.sort(np.argsort(-energy, kind="stable")[:channels])
 
-    chosen: NDArray[np.int64]
-    scale: NDArray[np.float32]
-    energies: tuple[float, ...]
-    overall: float
 
-    def targets(self, taught: Sequence[Features], energy: Sequence[Features]) -> Features:
-        """Targets `(n, channels, h, w)`.
-
-        Args:
-            taught: of each teacher `(n, c, h, w)`, on one grid.
-            energy: of each energy teacher, on the same grid.
-        """
-        found = np.concatenate(taught, axis=1)[:, self.chosen] * self.scale[:, None, None]
-        for length, features in zip(self.energies, energy, strict=True):
-            found *= np.sqrt(lengths(features)[:, None] / np.float32(length))
-        return found * np.float32(self.overall)
+def directions(features: Features, chosen: NDArray[np.int64]) -> Features:
+    """Unit vectors `(n, channels, h, w)` of the chosen channels, or zeros where none of them answers."""
+    found: Features = features[:, chosen]
+    found /= np.maximum(lengths(found), np.float32(1e-6))[:, None]
+    return found
 
 
 def lengths(features: Features) -> Features:
     """The length of the feature vector at every place, `(n, h, w)`."""
     found: Features = np.linalg.norm(features, axis=1)
     return found
-
-
-def recipe(survey: Iterable[tuple[Sequence[Features], Sequence[Features]]], channels: int) -> Recipe:
-    """Chooses the channels of most energy from a survey.
-
-    Args:
-        survey: teachers' and energy teachers' features of some crops, part by part.
-        channels: how many are taken.
-
-    Raises:
-        UsageError: when the survey is empty, or the teachers have fewer channels that ever answer.
-    """
-    parts = list(survey)
-    if not parts:
-        raise UsageError("no photograph to learn from can be read")
-    squares = [
-        np.mean([np.square(taught[i]).mean(axis=(0, 2, 3)) for taught, _ in parts], axis=0)
-        for i in range(len(parts[0][0]))
-    ]
-    energies = tuple(
-        float(np.sqrt(np.mean([np.square(lengths(energy[i])).mean() for _, energy in parts])))
-        for i in range(len(parts[0][1]))
-    )
-    shares = np.concatenate([s / max(s.sum(), 1e-12) for s in squares])
-    scale = np.concatenate([np.full(len(s), 1 / np.sqrt(max(s.sum(), 1e-12))) for s in squares]).astype(np.float32)
-    alive = int((shares > 0).sum())
-    if alive < channels or not all(energies):
-        raise UsageError(f"channels: {channels} are too many, only {alive} of the teachers' ever answer")
-    chosen = np.sort(np.argsort(-shares, kind="stable")[:channels])
-    plain = Recipe(chosen, scale[chosen], energies, 1.0)
-    power = np.mean([np.square(plain.targets(*part)).mean() for part in parts])
-    return Recipe(chosen, scale[chosen], energies, float(1 / np.sqrt(power)))

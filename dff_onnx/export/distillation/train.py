@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.errors import UsageError
-from dff_onnx.export.distillation.cache import Crops, Say
+from dff_onnx.export.distillation.cache import Say
+from dff_onnx.export.distillation.lesson import Lesson
 from dff_onnx.export.distillation.settings import Distillation
 from dff_onnx.export.distillation.student import RUNNING, forward
 from dff_onnx.export.network import Network
@@ -74,7 +75,7 @@ class Training:
 
 
 def train(
-    work: Path, network: Network, begin: dict[str, NDArray[np.float32]], crops: Crops, plan: Distillation, say: Say
+    work: Path, network: Network, begin: dict[str, NDArray[np.float32]], lesson: Lesson, plan: Distillation, say: Say
 ) -> dict[str, NDArray[np.float32]]:
     """Trains, or goes on with, the student; writes `checkpoint.pt` and `log.jsonl` after every epoch.
 
@@ -82,7 +83,7 @@ def train(
         work: the folder of the distillation.
         network: the student's plan.
         begin: its initial parameters.
-        crops: what to learn.
+        lesson: what to learn.
         plan: how.
         say: takes a line per epoch.
 
@@ -99,8 +100,8 @@ def train(
     _restore(work / "checkpoint.pt", state, plan)
     for epoch in range(len(state.log) + 1, plan.epochs + 1):
         started = time.monotonic()
-        loss = _epoch(network, state, crops, plan, epoch)
-        figures = validate(network, state.parameters, crops, epoch, loss, time.monotonic() - started)
+        loss = _epoch(network, state, lesson, plan, epoch)
+        figures = validate(network, state.parameters, lesson, epoch, loss, time.monotonic() - started)
         state.log.append({name: getattr(figures, name) for name in Figures.__slots__})
         _save(work, state, plan)
         say(str(figures))
@@ -121,16 +122,16 @@ def _state(begin: dict[str, NDArray[np.float32]], plan: Distillation) -> Trainin
     return Training(parameters, torch.optim.AdamW(groups, lr=plan.rate))
 
 
-def _epoch(network: Network, state: Training, crops: Crops, plan: Distillation, epoch: int) -> float:
+def _epoch(network: Network, state: Training, lesson: Lesson, plan: Distillation, epoch: int) -> float:
     import torch
 
     rng, losses = np.random.default_rng((plan.seed, epoch)), []
-    order = _order(crops, rng)
+    order = _order(lesson, rng)
     batches = [order[i : i + plan.batch] for i in range(0, len(order), plan.batch)]
     for step, batch in enumerate(batches):
         for group in state.optimizer.param_groups:
             group["lr"] = plan.rate * one_cycle((epoch - 1 + step / len(batches)) / plan.epochs)
-        pixels, targets = _batch(crops, batch, rng)
+        pixels, targets = _batch(lesson, batch, rng)
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.bfloat16):
             answer = forward(network, state.parameters, pixels, training=True)
         loss = _loss(answer.float(), targets)
@@ -152,28 +153,28 @@ def one_cycle(share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
 
 
-def _order(crops: Crops, rng: np.random.Generator) -> NDArray[np.int64]:
+def _order(lesson: Lesson, rng: np.random.Generator) -> NDArray[np.int64]:
     """All crops to learn from, shuffled: `(photograph, crop)`."""
-    photographs = np.flatnonzero(crops.usable & ~crops.held_out)
-    pairs = np.stack(np.meshgrid(photographs, np.arange(crops.pixels.shape[1]), indexing="ij"), -1).reshape(-1, 2)
+    photographs = np.flatnonzero(lesson.usable & ~lesson.held_out)
+    pairs = np.stack(np.meshgrid(photographs, np.arange(lesson.pixels.shape[1]), indexing="ij"), -1).reshape(-1, 2)
     shuffled: NDArray[np.int64] = rng.permutation(pairs)
     return shuffled
 
 
-def _batch(crops: Crops, pairs: NDArray[np.int64], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _batch(lesson: Lesson, pairs: NDArray[np.int64], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
-    pixels, targets = _tensors(crops, pairs)
+    pixels, targets = _tensors(lesson, pairs)
     flipped = torch.from_numpy(rng.random(len(pairs)) < 0.5)[:, None, None, None]
     pixels = torch.where(flipped, pixels.flip(3), pixels)
     targets = torch.where(flipped, targets.flip(3), targets)
     return _jittered(pixels, rng), targets
 
 
-def _tensors(crops: Crops, pairs: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(lesson: Lesson, pairs: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
-    pixels, answers = crops.of([(int(i), int(j)) for i, j in pairs])
+    pixels, answers = lesson.of([(int(i), int(j)) for i, j in pairs])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), torch.from_numpy(answers)
 
 
@@ -204,14 +205,14 @@ def _length_error(answer: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def validate(
-    network: Network, parameters: dict[str, torch.Tensor], crops: Crops, epoch: int, loss: float, seconds: float
+    network: Network, parameters: dict[str, torch.Tensor], lesson: Lesson, epoch: int, loss: float, seconds: float
 ) -> Figures:
     """Figures on the whole pictures of the photographs that are held out."""
     import torch
     from torch.nn import functional
 
     parts = []
-    for pixels, targets in validation_batches(crops):
+    for pixels, targets in validation_batches(lesson):
         with torch.no_grad():
             parts.append((forward(network, parameters, pixels, training=False), targets))
     answer, targets = (torch.cat(values) for values in zip(*parts, strict=True))
@@ -227,12 +228,12 @@ def validate(
     )
 
 
-def validation_batches(crops: Crops, most: int = 32) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def validation_batches(lesson: Lesson, most: int = 32) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The whole pictures that are held out, and their targets."""
-    indices = np.flatnonzero(crops.usable & crops.held_out)
+    indices = np.flatnonzero(lesson.usable & lesson.held_out)
     pairs = np.stack([indices, np.zeros_like(indices)], -1)
     for begin in range(0, len(pairs), most):
-        yield _tensors(crops, pairs[begin : begin + most])
+        yield _tensors(lesson, pairs[begin : begin + most])
 
 
 def _save(work: Path, state: Training, plan: Distillation) -> None:
