@@ -93,11 +93,11 @@ def measure(icoseg: Path, group: str, backbone: Backbone, size: int) -> Figures:
     return Figures(len(found.images), inter / union, hits / len(found.images))
 
 
-def mask_of(found: Discovery, index: int) -> NDArray[np.bool_]:
-    """The concept's mask at the picture's own size."""
-    image, concept = found.images[index], found.found.concepts[0]
-    heat = upsample(found.heat_map(index), image.size.height, image.size.width)
-    on: NDArray[np.bool_] = mask(heat, np.asarray([concept.threshold], np.float32))[0]
+def mask_of(found: Discovery, index: int, concept: int = 0) -> NDArray[np.bool_]:
+    """A concept's mask at the picture's own size."""
+    size, threshold = found.images[index].size, found.found.concepts[concept].threshold
+    heat = upsample(found.heat_map(index)[[concept]], size.height, size.width)
+    on: NDArray[np.bool_] = mask(heat, np.asarray([threshold], np.float32))[0]
     return on
 
 

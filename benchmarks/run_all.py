@@ -26,6 +26,7 @@ def main() -> int:
             [python, "-m", "dff_onnx", "export", "squeezenet1_1", "--weights", weights, "-o", model],
             [python, str(HERE / "pipeline.py"), model],
             [python, str(HERE / "icoseg_k1.py")],
+            [python, str(HERE / "embedded.py")],
         ]
         return _run(commands)
 

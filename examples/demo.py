@@ -1,43 +1,31 @@
-"""`make demo`: the main job on six photographs of a gymnast, from `DFF_ONNX_DATA`.
+"""`make demo`: the main job on the pictures beside this file, with the embedded backbone.
 
 python examples/demo.py OUT
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-MISSING = """\
-The demo needs a trained network and photographs, and none are part of this repository yet.
-Set DFF_ONNX_DATA to a folder with models/squeezenet1_1.safetensors and icoseg/images/, or use your own:
-
-    dff-onnx export vgg19 --weights vgg19-dcbb9e9d.pth --layer relu5_4 -o vgg19.onnx
-    dff-onnx run YOUR_PICTURES -o out --model vgg19.onnx -k 4
-"""
+HERE = Path(__file__).parent
+# Sets of pictures, and how many concepts each is looked through for.
+SETS = {"bunny": 4, "rodents": 4}
 
 
 def main() -> int:
-    """Exports SqueezeNet and runs it."""
-    named = os.environ.get("DFF_ONNX_DATA")
-    if not named:
-        sys.stderr.write(MISSING)
-        return 2
-    data, out = Path(named), Path(sys.argv[1] if len(sys.argv) > 1 else "out/demo")
-    model = out.parent / "squeezenet1_1.onnx"
-    weights = data / "models" / "squeezenet1_1.safetensors"
-    pictures = data / "icoseg" / "images" / "036 Gymnastics-1"
-    for command in (
-        ["export", "squeezenet1_1", "--weights", str(weights), "--layer", "fire9", "-o", str(model)],
-        ["run", str(pictures), "-o", str(out), "--model", str(model), "-k", "4"],
-    ):
-        sys.stderr.write(f"$ dff-onnx {' '.join(f'{word!r}' if ' ' in word else word for word in command)}\n")
+    """Runs dff-onnx on every set."""
+    out = Path(sys.argv[1] if len(sys.argv) > 1 else "out/demo")
+    for name, k in SETS.items():
+        command = ["run", str(HERE / name), "-o", str(out / name), "-k", str(k)]
+        sys.stderr.write(f"$ dff-onnx {' '.join(command)}\n")
         code = subprocess.run([sys.executable, "-m", "dff_onnx", *command], check=False).returncode
         if code:
             return code
-    sys.stderr.write(f"\nLook at {out / 'overlays'}: head and arms, torso, legs and the beam have a colour each.\n")
+    sys.stderr.write("\nLook at the overlays; a concept has one colour in all pictures of a set:\n")
+    for name in SETS:
+        sys.stderr.write(f"  {out / name / 'overlays'}\n")
     return 0
 
 

@@ -81,7 +81,8 @@ def test_most_activations_are_zero_and_no_channel_is_dead(backbone: Backbone, pi
 
 def test_maps_move_with_the_picture(backbone: Backbone, pictures: NDArray[np.uint8]) -> None:
     still, moved = (np.asarray(backbone(pictures[:, o : 224 + o, o : 224 + o])) for o in (0, STRIDE))
-    still, moved = still[:, :, 1:, 1:], moved[:, :, :-1, :-1]
+    # The outermost cells see the border, which moved against the picture.
+    still, moved = still[:, :, 2:-1, 2:-1], moved[:, :, 1:-2, 1:-2]
     assert np.corrcoef(still.ravel(), moved.ravel())[0, 1] > 0.95
     rows = np.ascontiguousarray(still.transpose(0, 2, 3, 1).reshape(-1, still.shape[1]))
     W = factorize(rows, 3, seed=0).W

@@ -125,6 +125,12 @@ def test_other_settings_do_not_go_on(photographs: Path, plan: Distillation, tmp_
         distill(photographs, tmp_path / "w", tmp_path / "s.onnx", replace(plan, rate=0.01), say=quiet)
     with pytest.raises(UsageError, match="is of another distillation"):
         distill(photographs, tmp_path / "w", tmp_path / "s.onnx", replace(plan, seed=4), say=quiet)
+    other = onnx.load(plan.teachers[0].path)
+    other.doc_string = "another network of the same name"
+    onnx.save(other, tmp_path / "teacher.onnx")
+    namesake = TeacherAt(tmp_path / "teacher.onnx", None, 64)
+    with pytest.raises(UsageError, match="is of another distillation"):
+        distill(photographs, tmp_path / "w", tmp_path / "s.onnx", replace(plan, teachers=(namesake,)), say=quiet)
 
 
 def test_channels_that_never_answer_are_pruned(photographs: Path, plan: Distillation, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from dff_onnx.backbone.lattice import Lattice
+from dff_onnx.backbone.model_file import load_model
 from dff_onnx.errors import ImageError, OutputError, UsageError
 from dff_onnx.export.distillation import targets
 from dff_onnx.export.distillation.crops import Pixels, crops_of
@@ -53,11 +55,11 @@ def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Latti
     pixels = maker.part("pixels", (plan.size, plan.size, 3), np.uint8, {"size": plan.size})
     channels = plan.channels // len(plan.teachers)
     directions = [
-        maker.part(f"directions-{_slug(at)}", (channels, cells, cells), np.float16, plan.named(at))
+        maker.part(f"directions-{_slug(at)}", (channels, cells, cells), np.float16, _identity(at))
         for at in plan.teachers
     ]
     lengths = [
-        maker.part(f"lengths-{_slug(at)}", (cells, cells), np.float32, plan.named(at)) for at in plan.energy_teachers
+        maker.part(f"lengths-{_slug(at)}", (cells, cells), np.float32, _identity(at)) for at in plan.energy_teachers
     ]
     usable = _array(work / "usable.npy", (len(photographs),), np.bool_)
     maker.run(usable)
@@ -90,7 +92,8 @@ class _Maker:
         self, name: str, shape: tuple[int, ...], kind: type[T], said: dict[str, Any]
     ) -> np.memmap[tuple[int, ...], np.dtype[T]]:
         """Opens an array `(photographs, crops, *shape)`; `said` is what it must have been made from."""
-        whole = {"photographs": len(self.photographs), "crops": self.plan.crops, "seed": self.plan.seed, **said}
+        names = hashlib.sha256("\n".join(path.name for path in self.photographs).encode("utf-8", "surrogateescape"))
+        whole = {"photographs": names.hexdigest(), "crops": self.plan.crops, "seed": self.plan.seed, **said}
         note = self.work / f"{name}.json"
         array = _array(self.work / f"{name}.npy", (len(self.photographs), self.plan.crops, *shape), kind)
         done = _done(note, whole) if note.is_file() else 0
@@ -193,6 +196,11 @@ def _lengths(teacher: Teacher, seen: _Seen) -> NDArray[Any]:
 def _directions(teacher: Teacher, chosen: NDArray[np.int64], seen: _Seen) -> NDArray[Any]:
     # Figures about 1 lose least in float16.
     return targets.directions(seen.features(teacher), chosen) * np.float32(len(chosen) ** 0.5)
+
+
+def _identity(at: TeacherAt) -> dict[str, Any]:
+    """What tells one teacher from another, whatever their files are called."""
+    return {"sha256": load_model(at.path).sha256, "layer": at.layer, "size": at.size}
 
 
 def _slug(at: TeacherAt) -> str:
