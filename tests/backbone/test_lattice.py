@@ -52,6 +52,7 @@ CASES = {
     "no padding": [SQUARE, SQUARE, SQUARE],
     "symmetric padding": [SQUARE | {"pads": [1, 1, 1, 1]}] * 3,
     "as TensorFlow pads": [SQUARE | {"auto_pad": "SAME_UPPER"}] * 4,
+    "as TensorFlow pads wide windows": [{"kernel_shape": [5, 5], "strides": [2, 2], "auto_pad": "SAME_UPPER"}] * 2,
     "as it padded before": [SQUARE | {"auto_pad": "SAME_LOWER"}] * 2,
     "a node that pads": [SQUARE | {"pad": 0}, SQUARE | {"pad": 1}],
     "dilation": [SQUARE | {"pads": [1, 1, 1, 1]}, {"kernel_shape": [3, 3], "dilations": [2, 2], "pads": [1, 1, 1, 1]}],

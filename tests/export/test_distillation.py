@@ -51,6 +51,7 @@ def test_a_tent_reads_a_ramp_at_its_places() -> None:
     assert tent(places, 28) @ ramp == pytest.approx(places, abs=1e-5)
     assert tent(np.array([-3.0, 40.0]), 28) @ ramp == pytest.approx([8, 19], abs=5)  # far apart, so it averages widely
     assert tent(np.array([5.25]), 28) @ ramp == pytest.approx([5.25])
+    assert np.array_equal(tent(np.arange(5.0), 5), np.eye(5, dtype=np.float32))  # equal grids are not blurred
 
 
 def test_the_strongest_channels_are_taken_as_unit_vectors() -> None:
