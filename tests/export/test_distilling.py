@@ -121,8 +121,11 @@ def test_a_stopped_distillation_goes_on_to_the_same_bytes(
 
 def test_other_settings_do_not_go_on(photographs: Path, plan: Distillation, tmp_path: Path) -> None:
     distill(photographs, tmp_path / "w", tmp_path / "s.onnx", plan, say=quiet)
-    with pytest.raises(UsageError, match="is of other settings; choose another --work"):
+    with pytest.raises(UsageError, match="is of other settings or another beginning; choose another --work"):
         distill(photographs, tmp_path / "w", tmp_path / "s.onnx", replace(plan, rate=0.01), say=quiet)
+    begin = write_safetensors(tmp_path / "begin.safetensors", initial(compact(16, normalised=True), 9))
+    with pytest.raises(UsageError, match="another beginning"):
+        distill(photographs, tmp_path / "w", tmp_path / "s.onnx", plan, begin, say=quiet)
     with pytest.raises(UsageError, match="is of another distillation"):
         distill(photographs, tmp_path / "w", tmp_path / "s.onnx", replace(plan, seed=4), say=quiet)
     other = onnx.load(plan.teachers[0].path)

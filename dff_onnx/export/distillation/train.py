@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -96,14 +97,14 @@ def train(
     import torch
 
     torch.set_num_threads(plan.threads)
-    state = _state(begin, plan)
-    _restore(work / "checkpoint.pt", state, plan)
+    state, identity = _state(begin, plan), _identity(begin, plan)
+    _restore(work / "checkpoint.pt", state, identity)
     for epoch in range(len(state.log) + 1, plan.epochs + 1):
         started = time.monotonic()
         loss = _epoch(network, state, lesson, plan, epoch)
         figures = validate(network, state.parameters, lesson, epoch, loss, time.monotonic() - started)
         state.log.append({name: getattr(figures, name) for name in Figures.__slots__})
-        _save(work, state, plan)
+        _save(work, state, identity)
         say(str(figures))
     return {name: tensor.detach().contiguous().numpy() for name, tensor in state.parameters.items()}
 
@@ -236,25 +237,33 @@ def validation_batches(lesson: Lesson, most: int = 32) -> Iterator[tuple[torch.T
         yield _tensors(lesson, pairs[begin : begin + most])
 
 
-def _save(work: Path, state: Training, plan: Distillation) -> None:
+def _identity(begin: dict[str, NDArray[np.float32]], plan: Distillation) -> str:
+    """What must be equal for a training to go on: the settings and the parameters it began with."""
+    digest = hashlib.sha256(json.dumps(plan.to_dict()).encode())
+    for name in sorted(begin):
+        digest.update(name.encode() + begin[name].tobytes())
+    return digest.hexdigest()
+
+
+def _save(work: Path, state: Training, identity: str) -> None:
     import torch
 
     buffer = io.BytesIO()
     kept = {"parameters": state.parameters, "optimizer": state.optimizer.state_dict(), "log": state.log}
-    torch.save(kept | {"plan": json.dumps(plan.to_dict())}, buffer)
+    torch.save(kept | {"identity": identity}, buffer)
     write_atomically(work / "checkpoint.pt", buffer.getvalue())
     lines = "".join(json.dumps(line) + "\n" for line in state.log)
     write_atomically(work / "log.jsonl", lines.encode())
 
 
-def _restore(path: Path, state: Training, plan: Distillation) -> None:
+def _restore(path: Path, state: Training, identity: str) -> None:
     import torch
 
     if not path.is_file():
         return
     kept = torch.load(path, weights_only=True)
-    if json.loads(kept["plan"]) != json.loads(json.dumps(plan.to_dict())):
-        raise UsageError(f"{path}: is of other settings; choose another --work, or delete it")
+    if kept["identity"] != identity:
+        raise UsageError(f"{path}: is of other settings or another beginning; choose another --work, or delete it")
     with torch.no_grad():
         for name, tensor in state.parameters.items():
             tensor.copy_(kept["parameters"][name])
