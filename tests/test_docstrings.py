@@ -19,6 +19,6 @@ def modules() -> list[str]:
 @pytest.mark.parametrize("name", modules())
 def test_examples_in_docstrings_run(name: str) -> None:
     module = importlib.import_module(name.removesuffix(".__init__"))
-    failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS, extraglobs={})
+    failed, tried = doctest.testmod(module)
     assert tried
     assert not failed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from dff_onnx.export.exporter import Exported, write_network
 from dff_onnx.export.network import Network
 from dff_onnx.export.safetensors import safetensors_bytes
 from dff_onnx.files import root_of, walk_pictures, write_atomically
+
+if TYPE_CHECKING:
+    import torch
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -77,35 +81,31 @@ def _require_torch() -> None:
         raise UsageError("distilling needs PyTorch, which is not installed: pip install 'dff-onnx[distill]'") from error
 
 
-def _cells(network: Network, weights: Weights, size: int) -> int:
+def _answer(network: Network, weights: Weights, pixels: torch.Tensor) -> torch.Tensor:
     import torch
 
     with torch.no_grad():
         parameters = {name: torch.from_numpy(values) for name, values in weights.items()}
-        return int(forward(network, parameters, torch.zeros(1, 3, size, size), training=False).shape[-1])
+        return forward(network, parameters, pixels, training=False)
+
+
+def _cells(network: Network, weights: Weights, size: int) -> int:
+    import torch
+
+    return int(_answer(network, weights, torch.zeros(1, 3, size, size)).shape[-1])
 
 
 def _calibrated(network: Network, weights: Weights, lesson: Lesson) -> Weights:
     """With the head scaled, so that its answers have the targets' mean square from the first step on."""
-    import torch
-
     pixels, _ = next(validation_batches(lesson))
-    parameters = {name: torch.from_numpy(values) for name, values in weights.items()}
-    with torch.no_grad():
-        power = float(forward(network, parameters, pixels, training=False).square().mean())
+    power = float(_answer(network, weights, pixels).square().mean())
     return weights | {f"{HEAD}.weight": weights[f"{HEAD}.weight"] / np.float32(max(power, 1e-12) ** 0.5)}
 
 
 def _alive(network: Network, weights: Weights, lesson: Lesson) -> NDArray[np.bool_]:
     """The channels that answer anywhere on the photographs held out."""
-    import torch
-
-    parameters = {name: torch.from_numpy(values) for name, values in weights.items()}
-    with torch.no_grad():
-        highest = [
-            forward(network, parameters, pixels, training=False).amax((0, 2, 3)).numpy()
-            for pixels, _ in validation_batches(lesson)
-        ]
+    batches = validation_batches(lesson)
+    highest = [_answer(network, weights, pixels).amax((0, 2, 3)).numpy() for pixels, _ in batches]
     found: NDArray[np.bool_] = np.max(highest, axis=0) > 0
     return found
 
