@@ -10,6 +10,7 @@ from typing import Any
 
 import dff_onnx.backbone.runtime as runtime
 from dff_onnx.arrays import cuda_present
+from dff_onnx.threads import available_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _runtime_distributions() -> Finding:
 def _cores() -> Finding:
     forced = os.environ.get("OPENBLAS_CORETYPE")
     note = f", OPENBLAS_CORETYPE={forced} forces NumPy's kernels" if forced else ""
-    return Finding("cores", f"{runtime.available_cores()} of {os.cpu_count()} may be used{note}")
+    return Finding("cores", f"{available_cores()} of {os.cpu_count()} may be used{note}")
 
 
 def _cuda() -> list[Finding]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 from dff_onnx.errors import DeviceError, UsageError
+from dff_onnx.threads import available_cores
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -53,13 +54,6 @@ def driver_present() -> bool:
     except OSError:
         return False
     return True
-
-
-def available_cores() -> int:
-    """Cores this process may run on: the affinity mask where there is one, as in a container."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def create_session(model: bytes, device: Device, threads: int | None = None) -> Session:

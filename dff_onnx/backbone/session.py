@@ -18,13 +18,13 @@ from dff_onnx.backbone.nonnegative import nonnegative_tensors
 from dff_onnx.backbone.runtime import (
     Device,
     Session,
-    available_cores,
     create_session,
     device_of_session,
     runtime_errors,
 )
 from dff_onnx.errors import ModelError, UsageError
 from dff_onnx.records import Fingerprint, Preprocessing
+from dff_onnx.threads import available_cores
 
 Axes = tuple[int | None, int | None, int | None]
 

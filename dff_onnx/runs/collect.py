@@ -12,9 +12,10 @@ from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import empty_rows
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import ImageError, ModelError, NoImagesError
-from dff_onnx.images import Picture, Resize, batches, in_order, read_picture
+from dff_onnx.images import Picture, Resize, batches, read_picture
 from dff_onnx.records import Grid
 from dff_onnx.runs.progress import Progress
+from dff_onnx.threads import in_order
 
 BATCH = 4  # more only leave the processor's cache: 16 were measured 5 % slower, 32 20 %
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.backbone.protocol import Activations
-from dff_onnx.backbone.runtime import available_cores
 from dff_onnx.concepts.bank import Bank
 from dff_onnx.errors import ImageError
 from dff_onnx.factorization import Factorization, factorize
@@ -25,6 +24,7 @@ from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.collect import Collected, Seen, collect
 from dff_onnx.runs.progress import Progress, Silent, followed
 from dff_onnx.runs.settings import Settings
+from dff_onnx.threads import available_cores
 
 PART = 64  # images that one thread takes at a time
 

@@ -15,10 +15,11 @@ from onnx import helper, numpy_helper
 import dff_onnx.backbone.session as session_file
 from dff_onnx.backbone.cut import cut
 from dff_onnx.backbone.model_file import load_model
-from dff_onnx.backbone.runtime import available_cores, driver_present
+from dff_onnx.backbone.runtime import driver_present
 from dff_onnx.backbone.session import TORCHVISION, Backbone, to_input
 from dff_onnx.errors import DeviceError, ModelError, UsageError
 from dff_onnx.records import Preprocessing
+from dff_onnx.threads import available_cores
 
 
 def test_activations_are_those_of_plain_onnx_runtime(tmp_path: Path) -> None:

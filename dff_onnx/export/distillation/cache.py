@@ -23,7 +23,7 @@ from dff_onnx.export.distillation.lesson import SURVEY, Lesson, held_out
 from dff_onnx.export.distillation.settings import Distillation, TeacherAt
 from dff_onnx.export.distillation.teacher import Features, Teacher
 from dff_onnx.files import write_atomically
-from dff_onnx.images import in_order
+from dff_onnx.threads import in_order
 
 # Photographs between two notes of how far the cache is.
 NOTE = 16

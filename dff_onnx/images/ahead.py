@@ -1,38 +1,16 @@
-"""Threads that work ahead, in order; and batches of pictures of one size."""
+"""Pictures read ahead, and batches of pictures of one size."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from dff_onnx.errors import ImageError
 from dff_onnx.images.picture import Picture
+from dff_onnx.threads import in_order
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def in_order(items: Iterable[T], work: Callable[[T], R], workers: int) -> Iterator[R]:
-    """The results of `work` in the order of the items, made by threads that run a little ahead.
-
-    Args:
-        items: to work on.
-        work: what it raises is raised here, in its turn.
-        workers: threads; each may be two items ahead of what was asked for.
-    """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="dff-onnx")
-    running: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            running.append(pool.submit(work, item))
-            if len(running) > 2 * workers:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def prefetch(items: Iterable[T], load: Callable[[T], R]) -> Iterator[tuple[T, R | ImageError]]:
