@@ -2,15 +2,16 @@
 
 It is taken over the maps at the network's input size, so that every image has the same weight. Those are a quarter of
 a million values for each image, wanted for nothing but one order statistic, so they are never kept: a sample brackets
-the value, one pass counts what lies below the bracket and keeps what lies inside; the answer is exact, or the bracket
-was wrong and is widened.
+the value, one pass counts what lies below the bracket and keeps what lies inside. Of a set so large that even those
+are many, a histogram of 65 536 bins is kept instead, and another pass looks into the bin that the value fell into. The
+answer is exact; a bracket that turns out wrong is widened. Memory does not grow with the set.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +19,53 @@ from numpy.typing import NDArray
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import like
 from dff_onnx.maps.heat import heat_map, offsets
+from dff_onnx.maps.histogram import Histogram
 from dff_onnx.maps.upsample import bilinear_weights
 from dff_onnx.records import Grid
 
 # The bracket's half-width, as a share of the values: it is narrow where the sample is large.
 MARGIN = 0.004
 LATTICE = 8  # sampled rows and columns of each map
+SAMPLED = 2**18  # values of each concept in the sample; of a large set, not every image is in it
+KEPT = 2**22  # values that a pass keeps, of all concepts together
 
 
 @dataclass(frozen=True, slots=True)
-class _Bracket:
-    """An order statistic is sought in `[low, high]`."""
+class _Search:
+    """Order statistics of one concept are sought in `[low, high]`."""
 
+    concept: int
+    ranks: tuple[int, ...]
     low: float
     high: float
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What one pass found of one concept."""
+    """What one pass found: values inside the bracket, or their histogram where they are many."""
 
-    below: int
-    at_low: int
-    inside: list[Array]
+    search: _Search
+    most: int
+    below: int = 0
+    at_low: int = 0
+    held: int = 0
+    inside: list[Array] = field(default_factory=list)
+    histogram: Histogram | None = None
+
+    def keep(self, values: Array) -> None:
+        """Takes values inside the bracket."""
+        self.inside.append(values)
+        self.held += values.shape[0]
+        if self.held > self.most:
+            self.count()
+
+    def count(self) -> None:
+        """Turns values that were kept into counts."""
+        if self.histogram is None:
+            self.histogram = Histogram.between(self.search.low, self.search.high)
+        if self.inside:
+            self.histogram.add(namespace_of(self.inside[0]).concat(self.inside))
+        self.inside, self.held = [], 0
 
 
 def set_percentile(
@@ -65,26 +90,32 @@ def set_percentile(
     total = sum(size.cells for size in sizes)
     position = (total - 1) * percent / 100
     rank, fraction = math.floor(position), position - math.floor(position)
+    ranks = tuple(sorted({rank, min(rank + 1, total - 1)}))
     sample = _sample(H, grids, sizes)
-    open_concepts = dict.fromkeys(range(H.shape[1]), MARGIN + 2 / math.sqrt(sample.shape[0]))
-    found = np.zeros(H.shape[1], np.float32)
-    while open_concepts:
-        brackets = {j: _bracket(sample[:, j], percent / 100, margin) for j, margin in open_concepts.items()}
-        for j, tally in _pass(H, grids, sizes, brackets).items():
-            pair = _order_statistics(tally, brackets[j], rank, min(rank + 1, total - 1))
-            if pair is None:
-                open_concepts[j] *= 8
-            else:
-                found[j] = pair[0] + (pair[1] - pair[0]) * fraction
-                del open_concepts[j]
-    return found
+    margins = dict.fromkeys(range(H.shape[1]), MARGIN + 2 / math.sqrt(sample.shape[0]))
+    searches = [_bracketed(sample, j, ranks, percent / 100, margin) for j, margin in margins.items()]
+    values: dict[tuple[int, int], float] = {}
+    while searches:
+        ahead: list[_Search] = []
+        for tally in _pass(H, grids, sizes, searches):
+            j, found = tally.search.concept, _order_statistics(tally)
+            if found is None:
+                margins[j] *= 8
+                ahead.append(_bracketed(sample, j, tally.search.ranks, percent / 100, margins[j]))
+                continue
+            values |= {(j, rank): value for rank, value in found[0].items()}
+            ahead += found[1]
+        searches = ahead
+    pairs = [(values[j, ranks[0]], values[j, ranks[-1]]) for j in range(H.shape[1])]
+    return np.asarray([low + (high - low) * fraction for low, high in pairs], np.float32)
 
 
 def _sample(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid]) -> Array:
-    """Values on a lattice of every upsampled map, `(values, k)`, each concept's sorted."""
+    """Values on a lattice of upsampled maps, `(values, k)`, each concept's sorted."""
     xp = namespace_of(H)
     parts = []
-    for start, grid, size in zip(offsets(grids), grids, sizes, strict=False):
+    every = -(-len(grids) * LATTICE**2 // SAMPLED)
+    for start, grid, size in list(zip(offsets(grids), grids, sizes, strict=False))[::every]:
         rows, columns = (
             like(bilinear_weights(source, target)[_lattice(target)], H)
             for source, target in ((grid.height, size.height), (grid.width, size.width))
@@ -98,51 +129,74 @@ def _lattice(size: int) -> NDArray[np.int64]:
     return np.unique(((np.arange(LATTICE) + 0.5) * size / LATTICE).astype(np.int64))
 
 
-def _bracket(ordered: Array, share: float, margin: float) -> _Bracket:
-    last = ordered.shape[0] - 1
+def _bracketed(sample: Array, concept: int, ranks: tuple[int, ...], share: float, margin: float) -> _Search:
+    """A search between the sample's own order statistics, a margin below and above."""
+    ordered, last = sample[:, concept], sample.shape[0] - 1
     low, high = math.floor((share - margin) * last), math.ceil((share + margin) * last)
-    return _Bracket(
+    return _Search(
+        concept,
+        ranks,
         float(ordered[low]) if low >= 0 else 0.0,  # heat maps hold nothing below zero
         float(ordered[high]) if high <= last else math.inf,
     )
 
 
-def _pass(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], brackets: dict[int, _Bracket]) -> dict[int, _Tally]:
-    tallies = {j: _Tally(0, 0, []) for j in brackets}
+def _pass(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], searches: Sequence[_Search]) -> list[_Tally]:
+    tallies = [_Tally(search, KEPT // len(searches)) for search in searches]
     for start, grid, size in zip(offsets(grids), grids, sizes, strict=False):
         heat = heat_map(H, start, grid)
-        for j, bracket in brackets.items():
-            _count(heat[j, :, :], size, bracket, tallies[j])
+        for tally in tallies:
+            _count(heat[tally.search.concept, :, :], size, tally)
     return tallies
 
 
-def _count(heat: Array, size: Grid, bracket: _Bracket, tally: _Tally) -> None:
+def _count(heat: Array, size: Grid, tally: _Tally) -> None:
     """One map's share of the tally. Rows that stay below the bracket are counted without being widened."""
-    xp = namespace_of(heat)
+    xp, low, high = namespace_of(heat), tally.search.low, tally.search.high
     # Rows lie in columns here: the largest of each is then found along whole vectors.
     rows = heat.T @ like(bilinear_weights(heat.shape[0], size.height).T, heat)
     # Interpolated values stay below the peak, but for rounding.
-    reaching = xp.nonzero(xp.max(rows, axis=0) >= bracket.low * (1 - 1e-6))[0]
+    reaching = xp.nonzero(xp.max(rows, axis=0) >= low * (1 - 1e-6))[0]
     rows = xp.take(rows, reaching, axis=1)
     values = rows.T @ like(bilinear_weights(heat.shape[1], size.width).T, heat)
     # Many values are exactly zero, and no other is so frequent: zeros are counted, never kept.
-    reached = values[values >= bracket.low] if bracket.low > 0 else values[values > 0]
+    reached = values[values >= low] if low > 0 else values[values > 0]
     rest = size.cells - reached.shape[0]
-    if bracket.low > 0:
+    if low > 0:
         tally.below += rest
     else:
         tally.at_low += rest
-    tally.inside.append(reached[reached <= bracket.high])
+    tally.keep(reached[reached <= high])
 
 
-def _order_statistics(tally: _Tally, bracket: _Bracket, *ranks: int) -> list[float] | None:
-    """The values of these ranks, or None where one lies outside the bracket."""
-    before = tally.below + tally.at_low
-    many = sum(part.shape[0] for part in tally.inside)
-    if min(ranks) < tally.below or max(ranks) >= before + many:
+def _order_statistics(tally: _Tally) -> tuple[dict[int, float], list[_Search]] | None:
+    """The values of the ranks sought, and narrower searches for those not known yet; None outside the bracket."""
+    search, before = tally.search, tally.below + tally.at_low
+    if tally.histogram is not None:
+        tally.count()
+    many = tally.held if tally.histogram is None else int(tally.histogram.counts.sum())
+    if min(search.ranks) < tally.below or max(search.ranks) >= before + many:
         return None
-    if max(ranks) < before:
-        return [bracket.low for _ in ranks]
-    xp = namespace_of(*tally.inside)
-    ordered = xp.sort(xp.concat(tally.inside))
-    return [bracket.low if rank < before else float(ordered[rank - before]) for rank in ranks]
+    found = {rank: search.low for rank in search.ranks if rank < before}
+    inside = [rank for rank in search.ranks if rank >= before]
+    if tally.histogram is not None:
+        values, narrower = _narrowed(search, tally.histogram, inside, before)
+        return found | values, narrower
+    if inside:
+        xp = namespace_of(tally.inside[0])
+        ordered = xp.sort(xp.concat(tally.inside))
+        found |= {rank: float(ordered[rank - before]) for rank in inside}
+    return found, []
+
+
+def _narrowed(
+    search: _Search, histogram: Histogram, ranks: Sequence[int], before: int
+) -> tuple[dict[int, float], list[_Search]]:
+    """Values where a bin has one number, else searches in the bins, one for each."""
+    bins = {rank: histogram.bin_of(rank - before) for rank in ranks}
+    if histogram.single:
+        return {rank: float(histogram.edges[index]) for rank, index in bins.items()}, []
+    return {}, [
+        _Search(search.concept, tuple(r for r in ranks if bins[r] == index), *histogram.bracket_of(index))
+        for index in sorted(set(bins.values()))
+    ]

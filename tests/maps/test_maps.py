@@ -134,6 +134,24 @@ def test_a_bracket_that_misses_is_widened(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(passes) > 1
 
 
+@pytest.mark.parametrize(("zeros", "levels"), [(0.2, None), (0.9, None), (0.2, 3), (0.0, 1)])
+@pytest.mark.parametrize("percent", [0.0, 10.0, 75.0, 100.0])
+def test_a_set_too_large_to_keep_gives_the_same_percentile_from_histograms(
+    monkeypatch: pytest.MonkeyPatch, zeros: float, levels: int | None, percent: float
+) -> None:
+    H, grids, sizes = random_set(5, 40, zeros, True)
+    if levels is not None:  # ties, which no narrowing can tell apart
+        H = np.ceil(H * levels / H.max()).astype(np.float32)
+    expected = set_percentile(H, grids, sizes, percent)
+    held: list[int] = []
+    once = percentile_file._Tally.keep
+    monkeypatch.setattr(percentile_file._Tally, "keep", lambda self, v: (once(self, v), held.append(self.held))[0])
+    monkeypatch.setattr(percentile_file, "KEPT", 64)
+    monkeypatch.setattr(percentile_file, "SAMPLED", 128)
+    np.testing.assert_array_equal(set_percentile(H, grids, sizes, percent), expected)
+    assert max(held) <= 64
+
+
 def test_a_sparse_concept_has_a_threshold_of_zero_and_a_mask_of_what_is_above() -> None:
     H = np.zeros((36, 1), np.float32)
     H[0] = 1
