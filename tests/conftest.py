@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,15 @@ def real_data() -> Path:
     folder = Path(named or "").resolve()
     assert folder.is_dir(), f"DFF_ONNX_DATA names {folder}, which is not a folder"
     return folder
+
+
+@pytest.fixture(scope="session")
+def cpp_compiler() -> str:
+    """A C++ compiler, for the CUDA sources where there is no GPU."""
+    found = shutil.which("g++")
+    if found is None:
+        skip_or_fail("needs a C++ compiler: apt install g++")
+    return str(found)
 
 
 @pytest.fixture

@@ -33,6 +33,12 @@ def like(host: Array, array: Array, dtype: Array | None = None) -> Array:
     return xp.astype(moved, dtype or array.dtype, copy=False)
 
 
+def double(array: Array) -> Array:
+    """The array in float64."""
+    xp = namespace_of(array)
+    return xp.astype(array, xp.float64, copy=False)
+
+
 def zeros_like_with(shape: tuple[int, ...], array: Array, dtype: Array | None = None) -> Array:
     """Zeros of a shape beside `array`."""
     xp = namespace_of(array)
@@ -59,16 +65,48 @@ def row_norms_squared(block: Array) -> Array:
     return xp.sum(block * block, axis=1)
 
 
+def inner_products(left: Array, right: Array) -> Array:
+    """`<L, R>` of every pair of matrices `(..., k, m)`, float64: the few rows in their precision, then the columns.
+
+    >>> import numpy as np
+    >>> float(inner_products(np.array([[3.0, 4.0]]), np.array([[1.0, 2.0]])))
+    11.0
+    """
+    xp = namespace_of(left)
+    if isinstance(left, np.ndarray):
+        return np.sum(np.einsum("...ij,...ij->...j", left, right), axis=-1, dtype=np.float64)
+    return xp.sum(xp.sum(left * right, axis=-2), axis=-1, dtype=xp.float64)
+
+
 def cumulative_sum(values: Array) -> Array:
-    """Running sums of a vector (`cumulative_sum` is younger than the NumPy and CuPy we support)."""
+    """Running sums along the last axis (`cumulative_sum` is younger than the NumPy and CuPy we support)."""
     xp = namespace_of(values)
-    return xp.cumsum(values) if hasattr(xp, "cumsum") else xp.cumulative_sum(values)
+    return xp.cumsum(values, axis=-1) if hasattr(xp, "cumsum") else xp.cumulative_sum(values, axis=-1)
 
 
 def contiguous(array: Array) -> Array:
     """The same values in row-major order where the library knows of an order; BLAS is much faster on it."""
     xp = namespace_of(array)
     return xp.ascontiguousarray(array) if hasattr(xp, "ascontiguousarray") else array
+
+
+def identity(size: int, array: Array) -> Array:
+    """The identity matrix beside `array`, of its dtype."""
+    kwargs = {} if is_cupy(array) else {"device": device_of(array)}
+    return namespace_of(array).eye(size, dtype=array.dtype, **kwargs)
+
+
+def diagonal(matrices: Array) -> Array:
+    """The diagonals `(..., k)` of matrices `(..., k, k)` (CuPy has no `linalg.diagonal`).
+
+    >>> import numpy as np
+    >>> diagonal(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [1.0, 4.0]
+    """
+    xp = namespace_of(matrices)
+    if hasattr(xp, "diagonal"):
+        return xp.diagonal(matrices, axis1=-2, axis2=-1)
+    return xp.linalg.diagonal(matrices)
 
 
 def length(vector: Array) -> float:
@@ -85,6 +123,16 @@ def length(vector: Array) -> float:
 def precision(array: Array) -> float:
     """The relative rounding step of a floating-point array (CuPy has no `finfo`)."""
     return 2.0**-52 if array.dtype == namespace_of(array).float64 else 2.0**-23
+
+
+def asking_interval(array: Array) -> int:
+    """Steps of a loop between two looks at a value: on a GPU a look waits for everything before it."""
+    return 8 if is_cupy(array) else 2
+
+
+def blocks_at_once(array: Array) -> int:
+    """Blocks of rows worth handling together: a GPU is idle for longer than one block takes between two of them."""
+    return 64 if is_cupy(array) else 1
 
 
 def count(mask: Array) -> int:
