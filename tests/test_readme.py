@@ -1,4 +1,4 @@
-"""The README does not rot: its Python is executed, its commands are looked up."""
+"""README and docs do not rot: their Python is executed, their commands are looked up."""
 
 from __future__ import annotations
 
@@ -48,6 +48,14 @@ def test_python_in_the_readme_runs(code: str, surroundings: Path, capsys: pytest
     assert surroundings.is_dir()
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out
+
+
+def test_python_in_the_text_on_the_factorization_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "factorization.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(code, "factorization.md", "exec"), names)
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 @pytest.mark.parametrize("line", re.findall(r"^    (dff-onnx .*?)(?:\s+#.*)?$", README, re.MULTILINE))

@@ -5,44 +5,64 @@ from __future__ import annotations
 import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import length, like
-from dff_onnx.factorization.blocks import residual
+from dff_onnx.arrays.helpers import like, row_blocks, zeros_like_with
+from dff_onnx.factorization.passes import quality, residual
 from dff_onnx.factorization.result import Factorization, Solution
+from dff_onnx.factorization.survey import Survey
 
 SMALL = 0.05
+COLUMNS = 65_536  # of Ht at a time
 
 
-def canonical(A: Array, found: Solution, solver: str, norm: float) -> Factorization:
+def canonical(found: Survey, solution: Solution, solver: str) -> Factorization:
     """Concepts of unit length ordered by energy (ties: by their first peak), with the exact loss.
 
     Args:
-        A: `(N, c)`.
-        found: the solver's factors.
+        found: the survey of `A`.
+        solution: the solver's factors; its `Ht` is scaled and ordered in place.
         solver: its name.
-        norm: `||A||^2`.
     """
-    xp = namespace_of(A)
-    lengths = [length(found.W[j, :]) for j in range(found.W.shape[0])]
-    W = found.W / like(np.asarray([[size or 1.0] for size in lengths]), found.W)
-    Ht = found.Ht * like(np.asarray(lengths)[:, None], found.Ht)
-    energy = [float(xp.sum(Ht[j, :] * Ht[j, :], dtype=xp.float64)) for j in range(W.shape[0])]
+    xp = namespace_of(found.sample)
+    W, Ht = xp.astype(solution.W, xp.float64), solution.Ht
+    lengths = xp.sqrt(xp.sum(W * W, axis=1))
+    W = W / xp.where(lengths > 0, lengths, xp.ones_like(lengths))[:, None]
+    energy = [float(value) for value in _energies(Ht) * lengths**2]
     # Six digits: beyond them equal energies differ by rounding alone.
-    order = sorted(range(W.shape[0]), key=lambda j: (-float(f"{energy[j]:.6g}"), int(xp.argmax(Ht[j, :]))))
-    index = like(np.asarray(order), Ht, xp.int64)
-    W, Ht = xp.astype(xp.take(W, index, axis=0), A.dtype), xp.take(Ht, index, axis=0)
+    order = sorted(range(len(energy)), key=lambda j: (-float(f"{energy[j]:.6g}"), int(xp.argmax(Ht[j, :]))))
+    _order(Ht, lengths, order)
+    W = xp.astype(xp.take(W, like(np.asarray(order), W, xp.int64), axis=0), Ht.dtype)
     # Known from sums, it is a difference of large figures: good enough unless it is itself small.
-    known = found.rest is not None and found.rest > SMALL * norm
-    rest = found.rest if known and found.rest is not None else residual(A, Ht, W)
+    known = solution.rest is not None and solution.rest > SMALL * found.norm
+    rest = solution.rest if known and solution.rest is not None else residual(found.rows, Ht, W)
     return Factorization(
         H=Ht.T,
         W=W,
-        loss=rest / norm if norm > 0 else 0.0,
+        loss=rest / found.norm if found.norm > 0 else 0.0,
         reconstruction_err=rest**0.5,
         energy=tuple(energy[j] for j in order),
-        n_iter=found.n_iter,
-        converged=found.converged,
-        stopped=found.stopped,
+        n_iter=solution.n_iter,
+        converged=solution.converged,
+        stopped=solution.stopped,
         solver=solver,
-        start=found.start,
-        history=found.history,
+        kkt=quality(found.rows, Ht, W) if solution.kkt is None else solution.kkt,
+        start=solution.start,
+        history=solution.history,
+        start_losses=solution.start_losses,
     )
+
+
+def _energies(Ht: Array) -> Array:
+    """`||H_j||^2`, `(k,)` float64, without a temporary of the size of `Ht`."""
+    xp = namespace_of(Ht)
+    squares = zeros_like_with((Ht.shape[0],), Ht, xp.float64)
+    for block in row_blocks(Ht.shape[1], COLUMNS):
+        squares += xp.sum(Ht[:, block] * Ht[:, block], axis=1, dtype=xp.float64)
+    return squares
+
+
+def _order(Ht: Array, lengths: Array, order: list[int]) -> None:
+    """Brings `Ht` to the scale and the order of the concepts, in place."""
+    xp = namespace_of(Ht)
+    scale, index = xp.astype(lengths, Ht.dtype)[:, None], like(np.asarray(order), Ht, xp.int64)
+    for block in row_blocks(Ht.shape[1], COLUMNS):
+        Ht[:, block] = xp.take(Ht[:, block] * scale, index, axis=0)

@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.errors import UsageError
-from dff_onnx.factorization.blocks import float64_sum, squared_row_norms
 from dff_onnx.factorization.canonical import canonical
-from dff_onnx.factorization.checks import checked, checked_rank, comfortable
+from dff_onnx.factorization.checks import checked_rank
+from dff_onnx.factorization.coreset import coreset
 from dff_onnx.factorization.hals import hals
 from dff_onnx.factorization.mu import mu
+from dff_onnx.factorization.options import STARTS, Options
+from dff_onnx.factorization.passes import workers_for
 from dff_onnx.factorization.rank1 import rank1
 from dff_onnx.factorization.result import Factorization, Solution
+from dff_onnx.factorization.rows import rows_of
+from dff_onnx.factorization.survey import Survey, survey
 
-Solver = Literal["hals", "mu"]
+Solver = Literal["coreset", "hals", "mu"]
+TOLERANCES: dict[Solver, float] = {"coreset": 2e-5, "hals": 2e-5, "mu": 1e-4}
 
 
 def factorize(
     A: Any,
     k: int,
     *,
-    solver: Solver = "hals",
+    solver: Solver = "coreset",
     seed: int = 0,
     max_iter: int = 200,
     tol: float | None = None,
-    starts: int = 8,
+    starts: int = STARTS,
+    cuts: Sequence[int] | None = None,
+    threads: int | None = None,
 ) -> Factorization:
     """Deep Feature Factorization of an activation matrix: `A ~ H W`, all non-negative.
 
     Args:
-        A: `(N, c)` activations, `>= 0`; NumPy, CuPy or another array of the standard, float16/32/64.
-        k: number of concepts, at most `min(N, c)`. One has a closed form, which `hals` uses.
-        solver: `hals`, or `mu` for the authors' multiplicative updates.
-        seed: of the starts; the same seed gives the same bits.
+        A: `(N, c)` activations, `>= 0`; NumPy, CuPy or another array of the standard, `np.memmap`, or an iterable of
+            blocks of rows that can be iterated again; float16/32/64. float16 is computed in float32.
+        k: number of concepts, at most `min(N, c)`. One has a closed form, which `coreset` and `hals` use.
+        solver: `coreset` reads all rows a few times, whatever their number; `hals` is the classical descent over all
+            rows; `mu` the authors' multiplicative updates.
+        seed: of sample and starts. The same seed and the same blocks of rows give the same bits.
         max_iter: passes over all rows at most.
-        tol: see `hals` (2e-5) and `mu` (1e-4) for what theirs mean.
-        starts: how many starts `hals` tries.
+        tol: see `coreset` (2e-5), `hals` (2e-5) and `mu` (1e-4) for what theirs mean.
+        starts: how many starts are tried on the sample.
+        cuts: rows of each block of an array; None cuts it every 2048 rows.
+        threads: that work on blocks; None takes the cores there are, where the matrix is large enough to gain.
 
     Raises:
         ArrayError: when `A` is empty, negative, not finite or not a matrix of floats.
@@ -50,20 +63,26 @@ def factorize(
     """
     if solver not in get_args(Solver):
         raise UsageError(f"solver: {solver!r} is not one of {', '.join(get_args(Solver))}")
-    if max_iter < 1 or starts < 1 or (tol is not None and not tol >= 0):
-        raise UsageError(f"max_iter ({max_iter}) and starts ({starts}) must be at least 1, tol ({tol}) at least 0")
-    A, high = checked(A)
-    k = checked_rank(k, A.shape)
-    A, scale = comfortable(A, high)
-    norms = squared_row_norms(A)
-    norm = float64_sum(norms)
-    rng = np.random.default_rng(seed)
-    found: Solution
+    if max_iter < 1 or starts < 1 or (tol is not None and not tol >= 0) or (threads is not None and threads < 1):
+        raise UsageError(
+            f"max_iter ({max_iter}), starts ({starts}) and threads ({threads}) must be at least 1, "
+            f"tol ({tol}) at least 0"
+        )
+    rows = rows_of(A, cuts)
+    k = checked_rank(k, rows.array.shape if rows.array is not None else None)
+    workers = workers_for(rows, threads)
+    with single_threaded_blas():
+        found = survey(rows, k, seed, workers)
+        checked_rank(k, found.shape)
+        options = Options(max_iter, TOLERANCES[solver] if tol is None else tol, starts, workers)
+        solution = _solved(found, k, solver, np.random.default_rng(seed), options)
+        name = "rank1" if solver != "mu" and k == 1 else solver
+        return canonical(found, solution, name).rescaled(1.0 / found.rows.scale)
+
+
+def _solved(found: Survey, k: int, solver: Solver, rng: np.random.Generator, options: Options) -> Solution:
     if solver == "mu":
-        found = mu(A, k, rng, norm, max_iter, 1e-4 if tol is None else tol)
-    elif k == 1:
-        found = rank1(A)
-    else:
-        found = hals(A, k, rng, norms, max_iter, 2e-5 if tol is None else tol, starts)
-    name = "rank1" if solver == "hals" and k == 1 else solver
-    return canonical(A, found, name, norm).rescaled(1.0 / scale)
+        return mu(found, k, rng, options)
+    if k == 1:
+        return rank1(found, options.workers)
+    return coreset(found, k, rng, options) if solver == "coreset" else hals(found, k, rng, options)

@@ -12,42 +12,46 @@ import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import like
-from dff_onnx.factorization.blocks import Sums
+from dff_onnx.factorization.options import Options
 from dff_onnx.factorization.result import Solution
+from dff_onnx.factorization.survey import Survey
 
 # Replaces denominators that are exactly zero; nothing is added to others.
 EPSILON = 1e-7
 
 
-def mu(A: Array, k: int, rng: np.random.Generator, norm: float, max_iter: int = 200, tol: float = 1e-4) -> Solution:
+def mu(found: Survey, k: int, rng: np.random.Generator, options: Options) -> Solution:
     """Multiplicative updates from `|N(0,1)| sqrt(mean(A)/k)`, `H` drawn before `W`.
 
     Args:
-        A: `(N, c)`.
+        found: the survey of `A`.
         k: rank.
         rng: draws the start.
-        norm: `||A||^2`.
-        max_iter: updates at most.
-        tol: every tenth step (the first included) stops when `||A-HW||_F` fell by less than this share of its
-            value at the start; 0 never stops.
+        options: `tol`, every tenth step (the first included), stops when `||A-HW||_F` fell by less than this share of
+            its value at the start; 0 never stops. Starts and workers are not used.
+
+    Raises:
+        UsageError: when `A` is not one array: the authors' updates need all of it at once.
     """
+    A, norm = found.rows.whole(), found.norm
     xp = namespace_of(A)
     scale = (float(xp.mean(A)) / k) ** 0.5
     H = like(np.abs(rng.standard_normal((A.shape[0], k))) * scale, A)
     W = like(np.abs(rng.standard_normal((k, A.shape[1]))) * scale, A)
     first = previous = _error(A, H, W, norm)
     history = [first**2 / norm if norm > 0 else 0.0]
-    for step in range(max_iter):
+    for step in range(options.max_iter):
         H = H * ((A @ W.T) / _floored(H @ (W @ W.T)))
         W = W * ((H.T @ A) / _floored((H.T @ H) @ W))
-        if tol > 0 and step % 10 == 0:
+        if options.tol > 0 and step % 10 == 0:
             error = _error(A, H, W, norm)
             history.append(error**2 / norm if norm > 0 else 0.0)
-            if previous - error < tol * first or first == 0.0:
-                reason = f"the error fell by less than {tol:g} of its start in ten steps"
+            if previous - error < options.tol * first or first == 0.0:
+                reason = f"the error fell by less than {options.tol:g} of its start in ten steps"
                 return Solution(H.T, W, step + 1, True, reason, "random", tuple(history))
             previous = error
-    return Solution(H.T, W, max_iter, False, f"the limit of {max_iter} steps was reached", "random", tuple(history))
+    reason = f"the limit of {options.max_iter} steps was reached"
+    return Solution(H.T, W, options.max_iter, False, reason, "random", tuple(history))
 
 
 def _floored(denominator: Array) -> Array:
@@ -58,5 +62,5 @@ def _floored(denominator: Array) -> Array:
 def _error(A: Array, H: Array, W: Array, norm: float) -> float:
     xp = namespace_of(A)
     inner = float(xp.sum(xp.sum((A @ W.T) * H, axis=1), dtype=xp.float64))
-    sums = Sums(xp.empty_like(W), xp.astype(H.T @ H, xp.float64), inner)
-    return math.sqrt(sums.residual(norm, xp.astype(W, xp.float64)))
+    product = float(xp.sum(xp.astype(H.T @ H, xp.float64) * xp.astype(W @ W.T, xp.float64)))
+    return math.sqrt(max(norm - 2 * inner + product, 0.0))

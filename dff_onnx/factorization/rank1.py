@@ -1,48 +1,76 @@
 """k = 1 has a closed form: for `A >= 0` the best rank-1 factorization is the leading singular pair.
 
-By Perron-Frobenius its vectors are non-negative, so the constraint costs nothing. Power iteration finds it in a few
-passes and needs no seed; where the first two singular values are close, the Gram matrix's eigenvector finishes.
+By Perron-Frobenius its vectors are non-negative, so the constraint costs nothing. A Krylov subspace of `A^T A` (Lanczos
+1950, with full orthogonalization) finds it in a few passes and needs no seed; where the first two singular values are
+close, the Gram matrix's eigenvector finishes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import length, row_blocks, zeros_like_with
+from dff_onnx.arrays.descent import TINY
+from dff_onnx.arrays.helpers import double, length, zeros_like_with
+from dff_onnx.arrays.products import rows_times, times_rows
+from dff_onnx.factorization.passes import coefficients, improve
 from dff_onnx.factorization.result import Solution
+from dff_onnx.factorization.rows import Rows
+from dff_onnx.factorization.survey import Survey
+from dff_onnx.threads import in_order
 
 TOLERANCE = 1e-7
 PASSES = 20
 
 
-def rank1(A: Array) -> Solution:
-    """The leading pair of `A (N, c)`.
+def rank1(found: Survey, workers: int = 0) -> Solution:
+    """The leading pair of what was surveyed.
 
     Returns:
         `Ht = A v1` as `(1, N)` and `W = v1` as `(1, c)`; exact to about 1e-7 in the direction.
     """
-    xp = namespace_of(A)
-    v, passes = _power_iteration(A)
+    xp = namespace_of(found.sample)
+    start = xp.sum(found.sample, axis=0, dtype=xp.float64)  # not orthogonal to a non-negative v1
+    v, passes = leading_vector(lambda v: _gram_times(found.rows, v, workers), start)
     if v is None:
-        v, passes = _leading_eigenvector(A), passes + 1
-    v = xp.abs(v)  # an eigenvector's sign is free, rounding may leave -0
-    Ht = xp.reshape(A @ xp.astype(v, A.dtype), (1, -1))
-    return Solution(Ht, xp.reshape(v, (1, -1)), passes, True, "the leading singular pair was reached")
+        v, passes = _leading_eigenvector(found, workers), passes + 1
+    W = xp.reshape(xp.abs(v), (1, -1))  # an eigenvector's sign is free, rounding may leave -0
+    Ht = coefficients(found, 1)
+    sums = improve(found.rows, W, Ht, workers, cold=True)
+    return Solution(
+        Ht=Ht,
+        W=W,
+        n_iter=passes + 1,
+        converged=True,
+        stopped="the leading singular pair was reached",
+        rest=sums.residual(found.norm, W),
+        kkt=sums.kkt(W),
+    )
 
 
-def _power_iteration(A: Array) -> tuple[Array | None, int]:
-    """The vector, or None where it comes too slowly; and the passes made."""
-    xp = namespace_of(A)
-    v = _unit(xp.sum(A, axis=0, dtype=xp.float64))
-    previous = 0.0
-    for step in range(1, PASSES + 1):
-        new = _unit(_gram_times(A, v))
-        change = length(new - v)
-        v = new
-        # Linear convergence: what is left is change * ratio / (1 - ratio).
-        ratio = min(change / previous, 1.0) if previous else 1.0
-        if change * ratio <= TOLERANCE * (1.0 - ratio) or change == 0.0:
-            return v, step
-        previous = change
+def leading_vector(times: Callable[[Array], Array], start: Array) -> tuple[Array | None, int]:
+    """The leading eigenvector of a symmetric positive semi-definite operator, or None where it comes too slowly.
+
+    Args:
+        times: applies the operator to a vector of float64.
+        start: `(c,)` where to begin.
+
+    Returns:
+        the vector of unit length, and how often the operator was applied.
+    """
+    xp = namespace_of(start)
+    basis, images = [_unit(start)], list[Array]()
+    while len(basis) <= PASSES:
+        images.append(times(basis[-1]))
+        B, GB = xp.stack(basis), xp.stack(images)
+        values, turn = xp.linalg.eigh((B @ GB.T + GB @ B.T) / 2)
+        v, rest = turn[:, -1] @ B, turn[:, -1] @ GB
+        missed = rest - float(values[-1]) * v
+        gap = float(values[-1] - values[-2]) if len(basis) > 1 else float(values[-1])
+        # Davis & Kahan: the angle to the eigenvector is at most |G v - value v| / gap.
+        if length(missed) <= TOLERANCE * gap or float(values[-1]) <= TINY:
+            return _unit(v), len(images)
+        basis.append(_unit(missed - (B @ missed) @ B))
     return None, PASSES
 
 
@@ -53,19 +81,24 @@ def _unit(v: Array) -> Array:
     return v / size if size > 0 else xp.ones_like(v) / v.shape[0] ** 0.5
 
 
-def _gram_times(A: Array, v: Array) -> Array:
+def _gram_times(rows: Rows, v: Array, workers: int) -> Array:
     """`A^T A v` in one pass, summed in float64."""
-    xp = namespace_of(A)
-    v32, total = xp.astype(v, A.dtype), zeros_like_with(v.shape, v)
-    for block in row_blocks(A.shape[0]):
-        total += xp.astype((A[block, :] @ v32) @ A[block, :], v.dtype)
-    return total
+    xp = namespace_of(v)
+
+    def times(item: tuple[slice, Array]) -> Array:
+        A_b = item[1]
+        return double(times_rows(rows_times(A_b, xp.astype(v, A_b.dtype)[:, None]), A_b)[0, :])
+
+    return sum(in_order(rows, times, workers), zeros_like_with(v.shape, v))
 
 
-def _leading_eigenvector(A: Array) -> Array:
+def _leading_eigenvector(found: Survey, workers: int) -> Array:
     """From the `(c, c)` Gram matrix; `c` is at most a few thousand."""
-    xp = namespace_of(A)
-    gram = zeros_like_with((A.shape[1], A.shape[1]), A, xp.float64)
-    for block in row_blocks(A.shape[0]):
-        gram += xp.astype(A[block, :].T @ A[block, :], xp.float64)
-    return xp.linalg.eigh(gram)[1][:, -1]
+    xp = namespace_of(found.sample)
+
+    def gram(item: tuple[slice, Array]) -> Array:
+        return xp.astype(item[1].T @ item[1], xp.float64)
+
+    channels = found.shape[1]
+    total = sum(in_order(found.rows, gram, workers), zeros_like_with((channels, channels), found.sample, xp.float64))
+    return xp.linalg.eigh(total)[1][:, -1]

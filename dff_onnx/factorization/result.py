@@ -21,8 +21,11 @@ class Factorization:
         converged: whether the solver's own rule stopped it.
         stopped: why it stopped, as a clause.
         solver: which one, `rank1` for the closed form of k = 1.
+        kkt: how far the factors are from optimal, 0 at an optimum: the projected gradient of each beside its linear
+            term, the larger of the two.
         start: which start won, `""` where there is none.
         history: loss after each step that computed it.
+        start_losses: loss of each start on the sample, when it was last seen.
     """
 
     H: Array
@@ -34,8 +37,17 @@ class Factorization:
     converged: bool
     stopped: str
     solver: str
+    kkt: float
     start: str = ""
     history: tuple[float, ...] = ()
+    start_losses: tuple[float, ...] = ()
+
+    @property
+    def spread(self) -> float:
+        """How much more loss the worst start had than the best when it was last seen, as a share; 0 for one start."""
+        if not self.start_losses or min(self.start_losses) <= 0:
+            return 0.0
+        return max(self.start_losses) / min(self.start_losses) - 1.0
 
     @property
     def explained(self) -> float:
@@ -58,7 +70,8 @@ class Factorization:
 class Solution:
     """What a solver hands to the canonical form: factors in any scale and order, and how it went.
 
-    `rest` is `||A-HW||^2` of these very factors, where the solver knows it anyway.
+    `rest` is `||A-HW||^2` of these very factors and `kkt` their distance from optimality, where the solver knows them
+    anyway.
     """
 
     Ht: Array
@@ -68,4 +81,6 @@ class Solution:
     stopped: str
     start: str = ""
     history: tuple[float, ...] = ()
+    start_losses: tuple[float, ...] = ()
     rest: float | None = None
+    kkt: float | None = None

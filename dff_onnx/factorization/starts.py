@@ -1,110 +1,95 @@
-"""Where a solver starts from, and which start wins.
-
-Starts are tried on a sample of rows drawn by squared norm (Frieze, Kannan & Vempala 2004): rows that carry the loss
-are drawn, each rescaled so that the sample's loss is an unbiased estimate of the whole. A start costs the same
-whatever N is.
-"""
+"""Where descents start from: one non-negative double singular value decomposition, the others by k-means++."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import cumulative_sum, length, like, row_norms_squared
-from dff_onnx.factorization.blocks import TINY
+from dff_onnx.arrays.descent import TINY
+from dff_onnx.arrays.helpers import cumulative_sum, like, row_norms_squared
+from dff_onnx.factorization.sketch import Sketch
 
 
-def sample_rows(A: Array, norms: Array, size: int, rng: np.random.Generator) -> Array:
-    """At most `size` rows, systematically sampled with probability proportional to their squared norm.
+def starts(sketch: Sketch, k: int, many: int, rng: np.random.Generator) -> tuple[list[str], Array]:
+    """Concepts to start from, as `(many, k, c)`, and the names of the starts.
 
     Args:
-        A: `(N, c)`.
-        norms: `(N,)` float64, squared norms of the rows.
-        size: rows wanted; a matrix that has no more is returned as it is.
-        rng: draws one offset.
+        sketch: of a sample.
+        k: rank.
+        many: starts wanted.
+        rng: draws rows.
     """
-    xp = namespace_of(A)
-    if A.shape[0] <= size:
-        return A
-    running = cumulative_sum(norms)
-    total = float(running[-1])
-    if total == 0:
-        return A[:size, :]
-    points = like((np.arange(size) + rng.random()) / size * total, running)
-    index = xp.clip(xp.searchsorted(running, points), 0, A.shape[0] - 1)
-    weight = xp.sqrt(total / (size * xp.clip(xp.take(norms, index), TINY, None)))
-    return xp.take(A, index, axis=0) * xp.astype(weight, A.dtype)[:, None]
+    first = nndsvd(sketch, k)[None, ...]
+    names = ["nndsvd", *(f"k-means++ {i}" for i in range(1, many))]
+    if many == 1:
+        return names, first
+    return names, namespace_of(first).concat([first, kmeans_plus_plus(sketch, k, many - 1, rng)])
 
 
-def nndsvd(S: Array, k: int) -> Array:
-    """Concepts of a non-negative double singular value decomposition (Boutsidis & Gallopoulos 2008).
+def nndsvd(sketch: Sketch, k: int) -> Array:
+    """Concepts of a non-negative double singular value decomposition (Boutsidis & Gallopoulos 2008), `(k, c)`.
 
     Zeros are lifted to the mean (NNDSVDa), because coordinate descent starts badly from them. Only `W` is made; the
     first pass finds `H`.
 
     Args:
-        S: `(m, c)` sample.
+        sketch: of a sample; its columns stand for the left singular vectors.
         k: rank.
-
-    Returns:
-        `(k, c)` float64.
     """
-    xp = namespace_of(S)
-    left, values, right = _leading_triplets(S, k)
-    rows = [xp.abs(right[:, 0]) * math.sqrt(values[0])]
-    for j in range(1, k):
-        sides = [(xp.clip(left[:, j] * sign, 0, None), xp.clip(right[:, j] * sign, 0, None)) for sign in (1.0, -1.0)]
-        lengths = [length(u) * length(v) for u, v in sides]
-        best = int(lengths[1] > lengths[0])
-        v = sides[best][1]
-        rows.append(v * (math.sqrt(values[j] * lengths[best]) / max(length(v), TINY)))
-    W = xp.stack(rows)
-    return xp.where(W > 0, W, xp.full_like(W, float(xp.mean(W))))
+    xp = namespace_of(sketch.Y)
+    left, right = sketch.Yt[:k, :], sketch.Vt[:k, :]
+    # Each vector has a positive and a negative side; the pair of sides with the larger product counts.
+    sides = [(_clipped(left * sign), _clipped(right * sign)) for sign in (1.0, -1.0)]
+    lengths = [_lengths(u) * _lengths(v) for u, v in sides]
+    v = xp.where(lengths[0] >= lengths[1], sides[0][1], sides[1][1])
+    W = v * xp.sqrt(xp.maximum(lengths[0], lengths[1])) / xp.clip(_lengths(v), TINY, None)
+    return xp.where(W > 0, W, xp.mean(W) + xp.zeros_like(W))
 
 
-def _leading_triplets(S: Array, k: int) -> tuple[Array, list[float], Array]:
-    """`k` leading singular triplets in float64, from the eigenvectors of the smaller Gram matrix."""
-    xp = namespace_of(S)
-    rows, channels = S.shape
-    S64 = xp.astype(S, xp.float64)
-    gram = S64 @ S64.T if rows < channels else S64.T @ S64
-    values, vectors = xp.linalg.eigh(gram)
-    leading = vectors[:, -k:][:, ::-1]
-    sigma = [math.sqrt(max(float(values[-1 - j]), 0.0)) for j in range(k)]
-    scale = like(np.asarray([1.0 / max(s, TINY) for s in sigma]), leading)
-    if rows < channels:
-        return leading, sigma, (S64.T @ leading) * scale
-    return (S64 @ leading) * scale, sigma, leading
-
-
-def kmeans_plus_plus(S: Array, k: int, rng: np.random.Generator) -> Array:
+def kmeans_plus_plus(sketch: Sketch, k: int, many: int, rng: np.random.Generator) -> Array:
     """Rows far from each other as concepts (Arthur & Vassilvitskii 2007), by angle: rows are compared at unit length.
 
     Args:
-        S: `(m, c)` sample.
+        sketch: of a sample, whose compressed rows are drawn.
         k: rank.
+        many: starts, drawn side by side.
         rng: draws the rows.
 
     Returns:
-        `(k, c)` float64.
+        `(many, k, c)`.
     """
-    xp = namespace_of(S)
-    norms = row_norms_squared(S)
-    unit = S / xp.sqrt(xp.clip(norms, TINY, None))[:, None]
-    chosen = [_draw(norms, rng)]
-    nearest = 1.0 - unit @ unit[chosen[0], :]
+    xp = namespace_of(sketch.Y)
+    norms = xp.astype(row_norms_squared(sketch.Y), xp.float64)
+    unit = sketch.Y / xp.astype(xp.sqrt(xp.clip(norms, TINY, None)), sketch.Y.dtype)[:, None]
+    chosen = [_draw(xp.broadcast_to(norms, (many, norms.shape[0])), rng)]
+    nearest = _distances(unit, chosen[0])
     for _ in range(1, k):
-        chosen.append(_draw(xp.clip(nearest, 0, None) * norms, rng))
-        nearest = xp.minimum(nearest, 1.0 - unit @ unit[chosen[-1], :])
-    W = xp.stack([S[i, :] for i in chosen])
-    return xp.astype(W, xp.float64) + 1e-6 * float(xp.max(W))
+        chosen.append(_draw(nearest * norms, rng))
+        nearest = xp.minimum(nearest, _distances(unit, chosen[-1]))
+    rows = xp.take(sketch.Y, xp.reshape(xp.stack(chosen, axis=1), (-1,)), axis=0)
+    W = _clipped(rows @ sketch.Vt)
+    return xp.reshape(W + 1e-6 * xp.max(W), (many, k, -1))
 
 
-def _draw(weights: Array, rng: np.random.Generator) -> int:
+def _distances(unit: Array, index: Array) -> Array:
+    """`1 - cosine` of every row to each chosen one, `(many, m)` float64."""
+    xp = namespace_of(unit)
+    return xp.clip(1.0 - xp.astype(xp.take(unit, index, axis=0) @ unit.T, xp.float64), 0, None)
+
+
+def _draw(weights: Array, rng: np.random.Generator) -> Array:
+    """One index for each row of weights `(many, m)`, with their probability."""
     xp = namespace_of(weights)
-    running = cumulative_sum(xp.astype(weights, xp.float64))
-    point = rng.random() * float(running[-1])
-    passed: int = int(xp.sum(xp.astype(running <= point, xp.int64)))
-    return min(passed, int(weights.shape[0]) - 1)
+    running = cumulative_sum(weights)
+    points = like(rng.random((weights.shape[0], 1)), running) * running[:, -1:]
+    passed = xp.sum(xp.astype(running <= points, xp.int64), axis=1)
+    return xp.clip(passed, 0, weights.shape[1] - 1)
+
+
+def _clipped(values: Array) -> Array:
+    return namespace_of(values).clip(values, 0, None)
+
+
+def _lengths(vectors: Array) -> Array:
+    xp = namespace_of(vectors)
+    return xp.sqrt(xp.sum(vectors * vectors, axis=-1, keepdims=True))

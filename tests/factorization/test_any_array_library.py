@@ -23,14 +23,17 @@ def home(array: Any) -> np.ndarray[Any, Any]:
     return np.asarray(array.to_device(array_api_strict.Device("CPU_DEVICE")))
 
 
-@pytest.mark.parametrize(("solver", "k"), [("hals", 1), ("hals", 4), ("mu", 3)])
-def test_solvers_run_on_a_foreign_device_and_agree_with_numpy(solver: Any, k: int) -> None:
-    # One start and a fixed number of steps: which of two equal starts wins is a matter of the last bit.
-    A, options = activations(), {"solver": solver, "starts": 1, "tol": 0.0, "max_iter": 20}
+@pytest.mark.parametrize(("solver", "k"), [("coreset", 1), ("coreset", 4), ("hals", 4), ("mu", 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_solvers_run_on_a_foreign_device_and_agree_with_numpy(solver: Any, k: int, dtype: Any) -> None:
+    # One start: which of two equal starts wins is a matter of the last bit.
+    A, options = activations().astype(dtype), {"solver": solver, "starts": 1, "max_iter": 20}
     ours, theirs = factorize(A, k, **options), factorize(away(A), k, **options)
-    np.testing.assert_allclose(home(theirs.W), ours.W, atol=1e-4)
-    np.testing.assert_allclose(home(theirs.H), ours.H, atol=1e-4 * ours.H.max())
     assert theirs.loss == pytest.approx(ours.loss, rel=1e-5)
+    # Around an optimum the loss is flat: float32 tells losses apart to 1e-7, and concepts to the root of that.
+    near = 1e-5 if dtype == np.float64 else 2e-3
+    np.testing.assert_allclose(home(theirs.W), ours.W, atol=near)
+    np.testing.assert_allclose(home(theirs.H), ours.H, atol=2 * near * ours.H.max())
 
 
 def test_sampling_rows_runs_on_a_foreign_device() -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from matrices import activations, loss
 
 from dff_onnx.factorization import factorize
-from dff_onnx.factorization.blocks import fused_pass, solve_concepts, squared_norm
+from dff_onnx.factorization.blocks import solve_concepts
+from dff_onnx.factorization.passes import improve
+from dff_onnx.factorization.rows import rows_of
 
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
 THOROUGH = settings(max_examples=500, deadline=None, derandomize=True)
@@ -23,7 +25,7 @@ cases = st.fixed_dictionaries(
         "zeros": st.sampled_from([0.0, 0.3, 0.9, 1.0]),
         "scale": st.sampled_from([1e-30, 1e-12, 1.0, 1e6, 1e15]),
         "double": st.booleans(),
-        "solver": st.sampled_from(["hals", "mu"]),
+        "solver": st.sampled_from(["coreset", "hals", "mu"]),
         "seed": st.integers(0, 10_000),
         "rank": st.floats(0, 1),
     }
@@ -57,7 +59,7 @@ def test_factors_are_finite_and_not_negative_and_the_loss_is_true_500_times(case
     check(case)
 
 
-@pytest.mark.parametrize("solver", ["hals", "mu"])
+@pytest.mark.parametrize("solver", ["coreset", "hals", "mu"])
 def test_a_power_of_two_scales_the_coefficients_and_nothing_else(solver: str) -> None:
     A = activations()
     one, big = factorize(A, 3, solver=solver), factorize(A * 1024, 3, solver=solver)  # type: ignore[arg-type]
@@ -76,12 +78,12 @@ def test_the_order_of_the_rows_does_not_matter_to_the_concept_of_rank_one() -> N
 def test_the_loss_never_rises_without_extrapolation() -> None:
     A = activations()
     rng = np.random.default_rng(0)
-    W, Ht, norm = rng.random((4, A.shape[1])), np.zeros((4, len(A)), np.float32), squared_norm(A)
+    W, Ht, norm = rng.random((4, A.shape[1])), np.zeros((4, len(A)), np.float32), float((A.astype(float) ** 2).sum())
     losses = []
     for step in range(30):
-        sums = fused_pass(A, W, Ht, 2, cold=step == 0)
+        sums = improve(rows_of(A), W, Ht, cold=step == 0)
         losses.append(sums.residual(norm, W))
-        W = solve_concepts(W, sums)
+        W = solve_concepts(W, sums.HtA, sums.HtH)
     assert all(b <= a * (1 + 1e-7) for a, b in itertools.pairwise(losses))
 
 
