@@ -26,6 +26,7 @@ class DeviceChoice(StrEnum):
 class SolverChoice(StrEnum):
     """Solvers of the factorization."""
 
+    coreset = "coreset"
     hals = "hals"
     mu = "mu"
 
@@ -44,7 +45,7 @@ def run(
     overlays: Annotated[str, typer.Option(help="Pictures to draw: all, none, or a number.")] = "all",
     percentile: Annotated[float, typer.Option(help="Threshold of the masks, over the whole set.")] = 75.0,
     min_share: Annotated[float, typer.Option(help="Share of a picture that a further region needs.")] = 0.01,
-    solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.hals,
+    solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.coreset,
     seed: Annotated[int, typer.Option(help="Of the factorization's starts.")] = 0,
     mean: Mean = None,
     std: Std = None,

@@ -19,6 +19,8 @@ class Fit:
         solver, seed, start: what made it.
         loss: `||A-HW||^2 / ||A||^2`.
         reconstruction_err: `||A-HW||_F`.
+        kkt: how far the factors are from optimal; 0 is an optimum.
+        spread: how much more loss the worst start had than the best, as a share.
         n_iter, converged, stopped: how it ended.
     """
 
@@ -30,6 +32,8 @@ class Fit:
     start: str
     loss: float
     reconstruction_err: float
+    kkt: float
+    spread: float
     n_iter: int
     converged: bool
     stopped: str

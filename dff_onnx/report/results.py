@@ -150,6 +150,8 @@ def _fit(fit: Fit | None) -> dict[str, Any] | None:
         "loss": _number(fit.loss),
         "explained": _number(1 - fit.loss),
         "reconstruction_err": _number(fit.reconstruction_err),
+        "kkt": _number(fit.kkt),
+        "spread": _number(fit.spread),
         "n_iter": fit.n_iter,
         "converged": fit.converged,
         "stopped": fit.stopped,

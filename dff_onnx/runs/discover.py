@@ -15,7 +15,7 @@ from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.concepts.bank import Bank
 from dff_onnx.errors import ImageError
-from dff_onnx.factorization import Factorization, factorize
+from dff_onnx.factorization import Factorization, factorize, whole_images
 from dff_onnx.files import printable, root_of, walk_pictures
 from dff_onnx.maps import MaskFound, heat_map, offsets, peaks, scores, set_percentile, set_regions
 from dff_onnx.records import Grid
@@ -156,8 +156,9 @@ def _discovery(
 
 
 def _factorized(A: Array, seen: Sequence[Seen], settings: Settings) -> _Set:
-    fitted = factorize(A, settings.k, solver=settings.solver, seed=settings.seed)
     grids, inputs = [one.grid for one in seen], [one.input for one in seen]
+    cuts = whole_images([grid.cells for grid in grids])
+    fitted = factorize(A, settings.k, solver=settings.solver, seed=settings.seed, cuts=cuts)
     thresholds = set_percentile(fitted.H, grids, inputs, settings.percentile)
     # From here on everything is small, or made for files: the host's work.
     H = np.ascontiguousarray(to_numpy(fitted.H), np.float32)
@@ -221,6 +222,8 @@ def _fit(fitted: Factorization, shape: tuple[int, int], settings: Settings) -> F
         start=fitted.start,
         loss=fitted.loss,
         reconstruction_err=fitted.reconstruction_err,
+        kkt=fitted.kkt,
+        spread=fitted.spread,
         n_iter=fitted.n_iter,
         converged=fitted.converged,
         stopped=fitted.stopped,

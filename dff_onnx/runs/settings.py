@@ -29,7 +29,7 @@ class Settings:
     k: int = 4
     resize: Resize = field(default_factory=Resize)
     per_image: bool = False
-    solver: Solver = "hals"
+    solver: Solver = "coreset"
     seed: int = 0
     percentile: float = 75.0
     min_share: float = 0.01

@@ -18,7 +18,7 @@ from dff_onnx.concepts.bank import bank_bytes
 from dff_onnx.errors import ImageError, OutputError
 from dff_onnx.files import output_names, write_atomically
 from dff_onnx.images import prefetch, read_original
-from dff_onnx.report.found import ImageFound
+from dff_onnx.report.found import Found, ImageFound
 from dff_onnx.report.overlays import LONG_SIDE, encode_png, overlay
 from dff_onnx.report.palette import from_hexadecimal
 from dff_onnx.report.results import boxes_csv, coco_json, failures_json, results_json
@@ -54,9 +54,17 @@ def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: P
     write_atomically(out / "failures.json", failures_json(found.failures))
     if bank is not None:
         write_atomically(out / "bank.npz", bank_bytes(bank))
-    write_run_file(out, identity | {"made": {"device": found.device, "versions": versions()}})
+    write_run_file(out, identity | _quality(found) | {"made": {"device": found.device, "versions": versions()}})
     write_atomically(out / "results.json", results_json(found))
     return discovery
+
+
+def _quality(found: Found) -> dict[str, Any]:
+    """How good the factorization is, for `run.toml`; pictures that have their own say it in `results.json`."""
+    if found.fit is None:
+        return {}
+    fit = found.fit
+    return {"quality": {"loss": fit.loss, "kkt": fit.kkt, "spread": fit.spread, "converged": fit.converged}}
 
 
 def versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from fake_backbone import Colours
 from PIL import Image
 
+import dff_onnx.runs.discover as discover_file
 from dff_onnx.concepts.bank import read_bank
 from dff_onnx.errors import ModelError, NoImagesError, OutputError, UsageError
+from dff_onnx.factorization import whole_images
 from dff_onnx.images import Resize
 from dff_onnx.maps import mask, upsample
 from dff_onnx.runs.discover import discover
@@ -207,3 +210,29 @@ def test_negative_activations_are_refused_with_a_way_out(folder: Path) -> None:
 def test_impossible_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Settings(**(options | ({"resize": Resize(*options["resize"])} if "resize" in options else {})))
+
+
+def test_rows_are_cut_between_pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    true, seen = discover_file.factorize, list[list[int]]()
+
+    def noted(A: Any, k: int, *, cuts: list[int], **options: Any) -> Any:
+        seen.append(cuts)
+        return true(A, k, cuts=cuts, **options)
+
+    monkeypatch.setattr(discover_file, "factorize", noted)
+    found = discover(folder, Colours(), SMALL)
+    cells = [image.grid.cells for image in found.images]
+    assert len(cells) == 7 and seen == [whole_images(cells)]
+    seen.clear()
+    discover(folder, Colours(), replace(SMALL, per_image=True, k=1))
+    assert seen == [whole_images([rows]) for rows in cells]
+
+
+def test_the_run_file_says_how_good_the_factorization_is(folder: Path, tmp_path: Path) -> None:
+    found = run(folder, tmp_path / "out", Colours(), SMALL)
+    told = tomllib.loads((tmp_path / "out" / "run.toml").read_text())["quality"]
+    fit = found.found.fit
+    assert fit is not None
+    assert told == {"loss": fit.loss, "kkt": fit.kkt, "spread": fit.spread, "converged": fit.converged}
+    run(folder, tmp_path / "own", Colours(), replace(SMALL, per_image=True, k=1))
+    assert "quality" not in tomllib.loads((tmp_path / "own" / "run.toml").read_text())
