@@ -4,10 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ORACLE := $(VENV)/.oracle
+PEERS  := $(VENV)/.peers
 OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check bench torture clean
+.PHONY: help setup demo test test-all check bench bench-gpu torture clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +26,10 @@ $(ORACLE): $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[oracle]'
 	@touch $@
 
+$(PEERS): $(ORACLE)
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	@touch $@
+
 demo: $(READY)  ## the main job on example pictures
 	$(BIN)/python examples/demo.py $(OUT)
 
@@ -40,8 +45,11 @@ check: $(READY)  ## lint, types, floors
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_floors.py
 
-bench: $(READY)  ## peers and us side by side, and the pipeline against its parts
+bench: $(PEERS)  ## peers and us side by side, and the pipeline against its parts
 	$(BIN)/python benchmarks/run_all.py
+
+bench-gpu: $(READY)  ## the factorization on a CUDA device, beside what its memory allows
+	$(BIN)/python benchmarks/gpu.py
 
 torture: $(ORACLE)  ## the long tier, before a release
 	$(BIN)/python -m pytest -m torture

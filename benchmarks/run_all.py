@@ -14,7 +14,9 @@ HERE = Path(__file__).parent
 def main() -> int:
     """Runs them one after the other; those on real data need `DFF_ONNX_DATA`."""
     python = sys.executable
-    commands = [[python, str(HERE / "factorization.py")]]
+    plot = HERE.parent / "out" / "loss-against-time.png"
+    plot.parent.mkdir(exist_ok=True)
+    commands = [[python, str(HERE / "factorization.py"), "--plot", str(plot)]]
     named = os.environ.get("DFF_ONNX_DATA")
     if not named:
         print("DFF_ONNX_DATA is unset: the benchmarks on real networks and photographs are left out")

@@ -13,9 +13,9 @@ from dff_onnx.factorization.descent import State, descend, row_losses
 from dff_onnx.factorization.sketch import Sketch
 from dff_onnx.factorization.starts import starts
 
-# Iterations of a round, and how many starts it leaves: what eight iterations cannot tell apart, twenty can. On a
+# Iterations of a round, and how many starts it leaves: what ten iterations cannot tell apart, twenty-two can. On a
 # sample all that are left go to the end, because the sample's best need not be the best of all rows.
-ROUNDS_ON_ALL = ((8, 4), (12, 1))
+ROUNDS_ON_ALL = ((10, 4), (12, 1))
 ROUNDS_ON_SAMPLE = ((10, 6),)
 LAST, LAST_TOL = 100, 2e-6
 FINALISTS = 2  # a third was never the best in thirty runs on real features, and costs two passes
