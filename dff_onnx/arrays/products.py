@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays.helpers import contiguous
-from dff_onnx.arrays.namespace import Array, namespace_of
+from dff_onnx.arrays.namespace import Array
 
 SLAB = 64
 
@@ -61,9 +61,3 @@ def _slabs(A_b: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.
     """Whole slabs as `(n, 64, c)`, and the rows that are left."""
     whole = A_b.shape[0] // SLAB * SLAB
     return A_b[:whole].reshape(-1, SLAB, A_b.shape[1]), A_b[whole:]
-
-
-def block_product(left: Array, right: Array) -> Array:
-    """`left @ right` in float64 whatever their precision: for sums of blocks."""
-    xp = namespace_of(left)
-    return xp.astype(left @ right, xp.float64)

@@ -128,17 +128,16 @@ class _Search:
         """At most so many passes on from a point; the best point, and whether another pass would not help."""
         rounding = 4 * precision(self.sketch.Y)  # of the loss, which is a difference of sums as large as 1
         damping = DAMPING
-        while True:
+        for _ in range(passes):
             onward, gain = _corrected(self.sketch, best, damping)
             if gain <= max(self.options.tol * best.loss, rounding):
                 return best, True
-            if passes <= 0:
-                return best, False
-            here, passes = self.look(best.start, onward), passes - 1
+            here = self.look(best.start, onward)
             if here.loss < best.loss:
                 best, damping = here, max(damping / 2, DAMPING)
             else:
                 damping *= 8
+        return best, False
 
 
 def _corrected(sketch: Sketch, at: _Point, damping: float) -> tuple[State, float]:

@@ -71,7 +71,7 @@ class DFF:
         if not isinstance(A, Iterator):
             self.fit_transform(A, y)
             return self
-        self.__dict__.pop("_stream", None)
+        self._stream = Stream(self.n_components, self.random_state)
         for block in A:
             self.partial_fit(block)
         self._concepts()

@@ -46,7 +46,7 @@ def factorize(
         solver: `coreset` reads all rows a few times, whatever their number; `hals` is the classical descent over all
             rows; `mu` the authors' multiplicative updates.
         seed: of sample and starts. The same seed and the same blocks of rows give the same bits.
-        max_iter: passes over all rows at most.
+        max_iter: passes over all rows at most; `coreset` may make one more to come back to the best of them.
         tol: see `coreset` (2e-5), `hals` (2e-5) and `mu` (1e-4) for what theirs mean.
         starts: how many starts are tried on the sample.
         cuts: rows of each block of an array; None cuts it every 2048 rows.
@@ -69,6 +69,8 @@ def factorize(
             f"tol ({tol}) at least 0"
         )
     rows = rows_of(A, cuts)
+    if solver == "mu" and rows.array is None:
+        raise UsageError("solver: mu needs A in one array, found an iterable of blocks; take coreset or hals")
     k = checked_rank(k, rows.array.shape if rows.array is not None else None)
     workers = workers_for(rows, threads)
     with single_threaded_blas():

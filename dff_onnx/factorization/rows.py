@@ -74,13 +74,7 @@ class Rows:
         return block if self.scale == 1.0 else block * self.scale
 
     def whole(self) -> Array:
-        """All rows at once.
-
-        Raises:
-            UsageError: when they come in blocks.
-        """
-        if self.array is None:
-            raise UsageError("solver: mu needs A in one array, found an iterable of blocks; take coreset or hals")
+        """All rows of an array at once."""
         return self._prepared(self.array)
 
     def taken(self, index: Array) -> Array:

@@ -99,12 +99,12 @@ def _subspace(S: Array, norms: Array, columns: int, rng: np.random.Generator) ->
     if S.shape[1] <= columns:
         return identity(S.shape[1], S)
     few = S.shape[0] <= columns
-    Z = S.T if few else S.T @ (S @ xp.take(S, _drawn(norms, columns, rng), axis=0).T)
+    Z = double(S.T if few else S.T @ (S @ xp.take(S, _drawn(norms, columns, rng), axis=0).T))
     # Orthonormal by its Gram matrix; directions that are not there, as in a matrix of low rank, become zero.
-    squares, vectors = xp.linalg.eigh(double(Z).T @ double(Z))
+    squares, vectors = xp.linalg.eigh(Z.T @ Z)
     there = squares > NOTHING * squares[-1]
     scale = xp.where(there, 1.0 / xp.sqrt(xp.where(there, squares, xp.ones_like(squares))), xp.zeros_like(squares))
-    return xp.astype(double(Z) @ (vectors * scale), S.dtype)
+    return xp.astype(Z @ (vectors * scale), S.dtype)
 
 
 def _drawn(norms: Array, many: int, rng: np.random.Generator) -> Array:

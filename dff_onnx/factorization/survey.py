@@ -59,8 +59,8 @@ class BlockFacts:
     total: float
 
 
-def checked_block(A_b: Array) -> Array:
-    """The squared norms `(rows,)` of a block's rows, infinite where squares leave the block's precision.
+def checked_block(A_b: Array) -> tuple[Array, float]:
+    """The squared norms `(rows,)` of a block's rows, and the largest: infinite where squares leave its precision.
 
     Raises:
         ArrayError: when a value is negative or not finite.
@@ -70,7 +70,7 @@ def checked_block(A_b: Array) -> Array:
     low, high = float(xp.min(A_b)), float(xp.max(norms))  # both carry a NaN along
     if not (low >= 0 and math.isfinite(high)):
         _refuse(low, float(xp.max(A_b)))
-    return norms
+    return norms, high
 
 
 def _refuse(low: float, high: float) -> None:
@@ -97,12 +97,12 @@ def facts_of(A_b: Array, number: int, seed: int, first: int | None = None) -> Bl
         ArrayError: when a value is negative or not finite.
     """
     xp = namespace_of(A_b)
-    norms = checked_block(A_b)
+    norms, high = checked_block(A_b)
     return BlockFacts(
         rows=A_b if first is None else like(np.arange(first, first + A_b.shape[0]), A_b, xp.int64),
         norms=norms,
         priorities=priorities(norms, seed, number),
-        high=float(xp.max(norms)),
+        high=high,
         total=float(xp.sum(norms, dtype=xp.float64)),
     )
 

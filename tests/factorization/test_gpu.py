@@ -12,7 +12,7 @@ from matrices import activations
 from dff_onnx.arrays import cuda_present
 from dff_onnx.factorization import DFF, factorize, nonnegative_least_squares
 from dff_onnx.factorization.blocks import Concepts, block_step
-from dff_onnx.factorization.descent import State, descend
+from dff_onnx.factorization.descent import State, _step, descend
 from dff_onnx.factorization.passes import improve
 from dff_onnx.factorization.rows import rows_of
 from dff_onnx.factorization.sketch import compress
@@ -78,6 +78,7 @@ def test_no_inner_loop_waits(cupy: Any) -> None:
     with never_waiting():
         improve(rows_of(A), W[0].astype(cupy.float64), Ht)
         block_step(A[:2048], concepts, None, 4)
+        _step(sketch, state.W, state.Ht, None)
     assert state.losses.shape == (8,)
 
 

@@ -131,6 +131,8 @@ def test_a_stream_refuses_what_it_cannot_take() -> None:
         model.partial_fit(np.full((2, 64), 1e30, np.float32))
     with pytest.raises(ArrayError, match="-1"):
         model.partial_fit(-np.ones((2, 64), np.float32))
+    with pytest.raises(ArrayError, match="no row came"):
+        DFF(2).fit(iter([]))
     with pytest.raises(AttributeError):
         DFF(2).components_  # noqa: B018
     with pytest.raises(UsageError, match="k: 5 concepts"):

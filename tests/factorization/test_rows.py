@@ -155,8 +155,10 @@ def test_options_that_do_not_fit_the_rows_are_refused() -> None:
         factorize([A, A], 2, cuts=[50, 50])
     with pytest.raises(UsageError, match="k: 60"):
         factorize([A], 60)
+    blocks = Blocks(A, 25)
     with pytest.raises(UsageError, match="mu needs A in one array"):
-        factorize([A, A], 2, solver="mu")
+        factorize(blocks, 2, solver="mu")
+    assert blocks.readings == 0
     with pytest.raises(UsageError, match="threads"):
         factorize(A, 2, threads=0)
 
