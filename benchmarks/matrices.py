@@ -13,8 +13,8 @@ from dff_onnx.backbone.session import Backbone
 from dff_onnx.export import export_file
 from dff_onnx.files import walk_pictures
 from dff_onnx.images import Resize
+from dff_onnx.progress import Silent
 from dff_onnx.runs.collect import collect
-from dff_onnx.runs.progress import Silent
 
 Matrix = NDArray[np.float32]
 NETWORKS = ("squeezenet1_1", "resnet50v2-stage3", "compact")

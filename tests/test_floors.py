@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "dff_onnx"
 FLOORS = {
     "errors": -1,  # the ground: it stands on nothing
-    "records": 0, "arrays": 0, "threads": 0,
+    "records": 0, "arrays": 0, "threads": 0, "progress": 0,
     "files": 1, "images": 1, "factorization": 1, "maps": 1, "metrics": 1,
     "backbone": 2, "concepts": 2, "cam": 2, "retrieval": 2, "store": 2, "datasets": 2,
     "export": 3, "deploy": 3, "report": 3,
@@ -77,7 +77,7 @@ def test_no_file_is_longer_than_400_lines_and_no_function_body_than_50() -> None
             wrong.append(f"{file.name}: longer than 400 lines")
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                docstring = (ast.get_docstring(node) or "").count("\n")
-                if (node.end_lineno or 0) - node.lineno - docstring > 50:
+                statements = node.body[1:] if ast.get_docstring(node) else node.body
+                if statements and (node.end_lineno or 0) - statements[0].lineno >= 50:
                     wrong.append(f"{file.name}: {node.name} has more than 50 lines")
     assert not wrong

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from dff_onnx.backbone.graph import list_layers, metadata_of, resolve_layer
+from dff_onnx.backbone.graph import FLOATS, Candidate, list_layers, metadata_of, resolve_layer
+from dff_onnx.backbone.image_input import image_input, input_layout, refuse_further_inputs, settled
+from dff_onnx.backbone.layouts import free_axes, layouts
 from dff_onnx.backbone.metadata import Layer, Metadata
 from dff_onnx.backbone.model_file import ModelFile
 from dff_onnx.errors import ModelError, UsageError
-from dff_onnx.records import Preprocessing
+from dff_onnx.records import Layout, Preprocessing
 
 ROWS = "activations"
 
+# What becomes of negative values: they stay; they become 0 (`NAME_rectified`); every channel becomes two, its positive
+# and its negative part (`NAME_split`), so that nothing is lost and `A` has twice the columns.
+Sign = Literal["keep", "rectify", "split"]
+SUFFIXES = {"rectify": "rectified", "split": "split"}
+
 
 def cut(
-    file: ModelFile, layers: Sequence[str], *, preprocessing: Preprocessing | None = None, rectify: bool = False
+    file: ModelFile, layers: Sequence[str], *, preprocessing: Preprocessing | None = None, sign: Sign = "keep"
 ) -> ModelProto:
     """The network up to the layers, which become its outputs.
+
+    Batch, height and width that the file has fixed are freed where its operators prove that any size will do.
 
     Args:
         file: the network, as `load_model` gives it.
         layers: names of tensors, or of the nodes that make them.
-        preprocessing: what the input expects, for files that do not say; it is written into the metadata.
-        rectify: ends every layer in a ReLU (`NAME_rectified`), for networks whose features can be negative.
+        preprocessing: what the network was trained on, for files that do not say; it is written into the metadata.
+            Layout and type are taken from the graph.
+        sign: what becomes of features that can be negative, see `Sign`.
 
     Raises:
-        ModelError: when there is no such layer, or it has no grid.
+        ModelError: when there is no such layer, or it has no grid, or needs more than the image.
         UsageError: when no layer is named, or `preprocessing` contradicts what the file says.
     """
     model, path = file.model, file.path
@@ -41,14 +52,18 @@ def cut(
         if name not in known:
             raise ModelError(f"{path}: {name!r} has no grid of features; `dff-onnx layers` lists those that do")
     made = _truncated(model, names)
-    if rectify:
-        made.graph.node.extend(helper.make_node("Relu", [name], [f"{name}_rectified"]) for name in names)
-    outputs = [f"{name}_rectified" if rectify else name for name in names]
-    _set_outputs(made.graph, outputs, [known[name].channels for name in names])
+    refuse_further_inputs(made, path, names[0])
+    outputs = [_signed(made.graph, name, sign, known[name].layout) for name in names]
     found = tuple(
-        Layer(output, known[name].stride, known[name].channels, known[name].nonnegative or rectify)
+        Layer(
+            name=output,
+            stride=known[name].stride,
+            channels=known[name].channels * (2 if sign == "split" else 1),
+            nonnegative=known[name].nonnegative or sign != "keep",
+        )
         for output, name in zip(outputs, names, strict=True)
     )
+    _set_outputs(made.graph, found, [known[name] for name in names])
     metadata = _metadata(file, found, preprocessing)
     if metadata:
         helper.set_model_props(made, metadata.to_properties())
@@ -56,17 +71,45 @@ def cut(
     return made
 
 
-def append_rows_output(model: ModelProto, layer: str) -> ModelProto:
-    """The network up to a layer whose channels end up side by side: `(n, h, w, c)`, rows of `A` as they are.
+def rows_model(model: ModelProto, layer: str, path: Path, sign: Sign = "keep") -> tuple[ModelProto, str]:
+    """The network up to a layer whose channels end up side by side: `(n, h, w, c)` float32, rows of `A` as they are.
 
     Args:
         model: the network.
         layer: a tensor's name.
+        path: the network's file, for the sentence.
+        sign: what becomes of features that can be negative.
+
+    Returns:
+        the network, and the name of the layer with its sign settled.
+
+    Raises:
+        ModelError: when the layer needs more than the image.
     """
     made = _truncated(model, [layer])
-    made.graph.node.append(helper.make_node("Transpose", [layer], [ROWS], perm=[0, 2, 3, 1]))
+    refuse_further_inputs(made, path, layer)
+    layout = layouts(made.graph, input_layout(image_input(made, path))).get(layer, "NCHW")
+    name = _signed(made.graph, layer, sign, layout)
+    made.graph.node.append(helper.make_node("Cast", [name], [f"{ROWS}.float32"], to=TensorProto.FLOAT))
+    perm = [0, 2, 3, 1] if layout == "NCHW" else [0, 1, 2, 3]
+    made.graph.node.append(helper.make_node("Transpose", [f"{ROWS}.float32"], [ROWS], perm=perm))
     del made.graph.output[:]
     made.graph.output.append(helper.make_tensor_value_info(ROWS, TensorProto.FLOAT, [None] * 4))
+    return made, name
+
+
+def _signed(graph: GraphProto, name: str, sign: Sign, layout: Layout) -> str:
+    """Adds what makes a layer non-negative, and names the result."""
+    if sign == "keep":
+        return name
+    made = f"{name}_{SUFFIXES[sign]}"
+    if sign == "rectify":
+        graph.node.append(helper.make_node("Relu", [name], [made]))
+        return made
+    minus, parts = f"{made}.minus", [f"{made}.positive", f"{made}.negative"]
+    graph.node.append(helper.make_node("Neg", [name], [minus]))
+    graph.node.extend(helper.make_node("Relu", [x], [y]) for x, y in zip((name, minus), parts, strict=True))
+    graph.node.append(helper.make_node("Concat", parts, [made], axis=1 if layout == "NCHW" else 3))
     return made
 
 
@@ -86,6 +129,7 @@ def _truncated(model: ModelProto, names: Sequence[str]) -> ModelProto:
     made.graph.initializer.extend(tensor for tensor in graph.initializer if tensor.name in needed)
     made.graph.sparse_initializer.extend(t for t in graph.sparse_initializer if t.values.name in needed)
     made.graph.value_info.extend(v for v in graph.value_info if v.name in needed and v.name not in names)
+    free_axes(made)
     return made
 
 
@@ -113,18 +157,21 @@ def _references(node: NodeProto) -> list[str]:
     return names
 
 
-def _set_outputs(graph: GraphProto, names: Sequence[str], channels: Sequence[int]) -> None:
+def _set_outputs(graph: GraphProto, layers: Sequence[Layer], sources: Sequence[Candidate]) -> None:
     del graph.output[:]
-    graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", count, f"h_{i}", f"w_{i}"])
-        for i, (name, count) in enumerate(zip(names, channels, strict=True))
-    )
+    for i, (layer, source) in enumerate(zip(layers, sources, strict=True)):
+        axes: list[str | int] = ["n", f"h_{i}", f"w_{i}"]
+        axes.insert(1 if source.layout == "NCHW" else 3, layer.channels)
+        kind = {name: kind for kind, name in FLOATS.items()}[source.dtype]
+        graph.output.append(helper.make_tensor_value_info(layer.name, kind, axes))
 
 
 def _metadata(file: ModelFile, layers: tuple[Layer, ...], preprocessing: Preprocessing | None) -> Metadata | None:
     earlier = metadata_of(file.model, file.path)
     if earlier is None:
-        return Metadata(Path(file.path).stem, layers, preprocessing, file.sha256) if preprocessing else None
+        if preprocessing is None:
+            return None
+        return Metadata(Path(file.path).stem, layers, settled(file.model, file.path, preprocessing), file.sha256)
     if preprocessing and preprocessing != earlier.preprocessing:
         raise UsageError(f"{file.path}: says its preprocessing itself; leave out the options that set another")
     return Metadata(earlier.architecture, layers, earlier.preprocessing, earlier.weights_sha256)

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
+from dff_onnx.backbone.image_input import image_input, input_layout, open_inputs
+from dff_onnx.backbone.layouts import layouts
 from dff_onnx.backbone.metadata import Metadata
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
 from dff_onnx.backbone.runtime import create_session, runtime_errors
 from dff_onnx.errors import ModelError
+from dff_onnx.records import Layout
 
 Shape = tuple[int, ...]
 
@@ -23,7 +26,14 @@ PROBE = 224
 # Fewer channels than these are pictures, not features.
 FEWEST_CHANNELS = 8
 GATES = {"Sigmoid", "HardSigmoid"}
-FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
+# What ends a layer whose values are not negative.
+RECTIFIERS = {"Relu", "Clip", "Concat", "Add"}
+FLOATS = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.BFLOAT16: "bfloat16",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,8 @@ class Candidate:
         channels, height, width: at the probe size.
         stride: input pixels per cell.
         nonnegative: whether the graph proves it.
+        layout: where its channels are.
+        dtype: of its values.
     """
 
     name: str
@@ -45,10 +57,12 @@ class Candidate:
     width: int
     stride: int
     nonnegative: bool
+    layout: Layout
+    dtype: str
 
 
 def list_layers(model: ModelProto, path: Path, size: int = PROBE) -> tuple[Candidate, ...]:
-    """Every tensor `(n, c, h, w)` of floats with a grid, in the order of the graph.
+    """Every tensor of floats with a grid, `(n, c, h, w)` or `(n, h, w, c)`, in the order of the graph.
 
     Gates (a sigmoid that only multiplies other features, as in SiLU and squeeze-and-excitation) are no features and
     are left out.
@@ -62,18 +76,38 @@ def list_layers(model: ModelProto, path: Path, size: int = PROBE) -> tuple[Candi
         ModelError: when the network has no image input, or shapes cannot be inferred.
     """
     shapes, larger = _shapes(model, path, size), _shapes(model, path, 2 * size)
+    image = image_input(model, path)
+    turned, seen = layouts(model.graph, input_layout(image)), _height(image) or size
     proved = nonnegative_tensors(model.graph)
     gates = _gates(model)
     found = []
     for node in model.graph.node:
         for name in node.output:
-            shape = shapes.get(name, ())
-            if len(shape) == 4 and shape[1] >= FEWEST_CHANNELS and min(shape[2:]) > 1 and name not in gates:
-                _, channels, height, width = shape
-                # Borders cost cells (224 pixels, 13 cells); what twice the picture adds does not suffer from them.
-                stride = round(size / max(larger[name][2] - height, 1)) if name in larger else round(size / height)
-                found.append(Candidate(name, node.op_type, channels, height, width, stride, name in proved))
+            tensor = shapes.get(name)
+            if tensor is None or len(tensor.shape) != 4 or name in gates:
+                continue
+            layout = turned.get(name, "NCHW")
+            channels, height, width = _first(tensor.shape, layout)
+            if channels < FEWEST_CHANNELS or min(height, width) < 2:
+                continue
+            # Borders cost cells (224 pixels, 13 cells); what twice the picture adds does not suffer from them.
+            more = _first(larger[name].shape, layout)[1] - height if name in larger else 0
+            stride = round(size / more) if more > 0 else max(round(seen / height), 1)
+            sign = name in proved
+            found.append(Candidate(name, node.op_type, channels, height, width, stride, sign, layout, tensor.dtype))
     return tuple(found)
+
+
+def _height(image: ValueInfoProto) -> int:
+    """Of the image where it is fixed, else 0."""
+    height: int = image.type.tensor_type.shape.dim[2 if input_layout(image) == "NCHW" else 1].dim_value
+    return height
+
+
+def _first(shape: Shape, layout: Layout) -> Shape:
+    """Channels, height and width."""
+    _, *rest = shape
+    return tuple(rest) if layout == "NCHW" else (rest[2], rest[0], rest[1])
 
 
 def resolve_layer(model: ModelProto, name: str, path: Path) -> str:
@@ -94,6 +128,16 @@ def resolve_layer(model: ModelProto, name: str, path: Path) -> str:
     raise ModelError(f"{path}: has no layer {name!r}; the nearest: {', '.join(near)} (`dff-onnx layers` lists all)")
 
 
+def nonnegative_neighbours(model: ModelProto, layer: str) -> tuple[str, ...]:
+    """The layers before and behind one that the graph proves to be non-negative, the nearest first; at most two."""
+    proved = nonnegative_tensors(model.graph)
+    made = [(name, node.op_type) for node in model.graph.node for name in node.output]
+    place = next(i for i, (name, _) in enumerate(made) if name == layer)
+    serving = [i for i, (name, kind) in enumerate(made) if kind in RECTIFIERS and name in proved and name != layer]
+    sides = ([i for i in serving if i > place][:1], [i for i in serving if i < place][-1:])
+    return tuple(made[i][0] for side in sides for i in side)
+
+
 def default_layer(model: ModelProto, path: Path) -> str:
     """The layer to take when none is named: the metadata's last, or the only output with a grid that serves.
 
@@ -109,7 +153,7 @@ def default_layer(model: ModelProto, path: Path) -> str:
     serving = [c.name for c in grids if c.nonnegative] or [c.name for c in grids]
     if len(serving) == 1:
         return serving[0]
-    deep = ", ".join(c.name for c in candidates[::-1] if c.nonnegative and c.operator in ("Relu", "Clip", "Concat"))
+    deep = ", ".join(c.name for c in candidates[::-1] if c.nonnegative and c.operator in RECTIFIERS)
     found = "several outputs with a grid" if grids else "no output with a grid"
     raise ModelError(
         f"{path}: has {found}, so the layer must be named with --layer; the deepest that serve: "
@@ -122,26 +166,18 @@ def metadata_of(model: ModelProto, path: Path) -> Metadata | None:
     return Metadata.from_properties({p.key: p.value for p in model.metadata_props}, str(path))
 
 
-def image_input(model: ModelProto, path: Path) -> ValueInfoProto:
-    """The network's one input with four axes.
-
-    Raises:
-        ModelError: when there is none, or several inputs are asked for.
-    """
-    given = {tensor.name for tensor in model.graph.initializer}
-    inputs: list[ValueInfoProto] = [source for source in model.graph.input if source.name not in given]
-    if len(inputs) != 1 or len(inputs[0].type.tensor_type.shape.dim) != 4:
-        found = ", ".join(f"{i.name} ({len(i.type.tensor_type.shape.dim)} axes)" for i in inputs) or "none"
-        raise ModelError(f"{path}: a backbone has one input, an image batch of 4 axes; found: {found}")
-    return inputs[0]
-
-
 def _shortened(names: str) -> str:
     return ", ".join(names.split(", ")[:4])
 
 
-def _shapes(model: ModelProto, path: Path, size: int) -> dict[str, Shape]:
-    """Shapes of all float tensors for one picture of the probe size."""
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    shape: Shape
+    dtype: str
+
+
+def _shapes(model: ModelProto, path: Path, size: int) -> dict[str, _Tensor]:
+    """Shapes and types of all float tensors for one picture of the probe size."""
     probe = ModelProto()
     probe.CopyFrom(model)
     _fix(image_input(probe, path), size)
@@ -154,19 +190,23 @@ def _shapes(model: ModelProto, path: Path, size: int) -> dict[str, Shape]:
         raise ModelError(f"{path}: its shapes cannot be inferred: {str(error).splitlines()[0][:200]}") from error
     infos = {info.name: info.type.tensor_type for info in (*inferred.value_info, *inferred.output)}
     shapes = {
-        name: tuple(axis.dim_value for axis in info.shape.dim)
+        name: _Tensor(tuple(axis.dim_value for axis in info.shape.dim), FLOATS[info.elem_type])
         for name, info in infos.items()
         if info.elem_type in FLOATS
     }
-    unknown = [name for name, shape in shapes.items() if 0 in shape]
+    unknown = [name for name, tensor in shapes.items() if 0 in tensor.shape]
     unknown += [name for node in model.graph.node for name in node.output if name and name not in infos]
     return shapes | (_run_shapes(probe, unknown, path) if unknown else {})
 
 
-def _run_shapes(probe: ModelProto, names: list[str], path: Path) -> dict[str, Shape]:
+def _run_shapes(probe: ModelProto, names: list[str], path: Path) -> dict[str, _Tensor]:
     """Shapes that depend on values (padding computed in the graph, say)."""
     values = _values(probe, names, path)
-    return {name: v.shape for name, v in values.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
+    return {
+        name: _Tensor(v.shape, str(v.dtype))
+        for name, v in values.items()
+        if isinstance(v, np.ndarray) and v.dtype.kind == "f"
+    }
 
 
 def values_at(model: ModelProto, names: list[str], path: Path, size: int = PROBE) -> dict[str, NDArray[Any]]:
@@ -191,19 +231,26 @@ def _values(probe: ModelProto, names: list[str], path: Path) -> dict[str, NDArra
     source = image_input(probe, path)
     kind = np.uint8 if source.type.tensor_type.elem_type == TensorProto.UINT8 else np.float32
     picture = np.zeros([axis.dim_value for axis in source.type.tensor_type.shape.dim], kind)
+    # Further inputs (a flag for training, say) decide no shape.
+    further = {i.name: _nothing(i) for i in open_inputs(probe) if i.name != source.name}
     del probe.graph.output[:]
     probe.graph.output.extend(ValueInfoProto(name=name) for name in names)
     try:
         session = create_session(probe.SerializeToString(), "cpu")
-        return dict(zip(names, session.run(names, {source.name: picture}), strict=True))
+        return dict(zip(names, session.run(names, {source.name: picture, **further}), strict=True))
     except runtime_errors() as error:
         raise ModelError(f"{path}: ONNX Runtime cannot run it at the probe size: {str(error)[:200]}") from error
 
 
+def _nothing(source: ValueInfoProto) -> NDArray[Any]:
+    tensor = source.type.tensor_type
+    shape = [axis.dim_value or 1 for axis in tensor.shape.dim]
+    return np.zeros(shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+
+
 def _fix(source: ValueInfoProto, size: int) -> None:
     axes = source.type.tensor_type.shape.dim
-    last = axes[3].dim_value == 3 or source.type.tensor_type.elem_type == TensorProto.UINT8
-    wanted = (1, size, size, 3) if last else (1, axes[1].dim_value or 3, size, size)
+    wanted = (1, size, size, 3) if input_layout(source) == "NHWC" else (1, axes[1].dim_value or 3, size, size)
     for axis, value in zip(axes, wanted, strict=True):
         if not axis.dim_value:  # an axis of fixed size stays as it is
             axis.dim_value = value

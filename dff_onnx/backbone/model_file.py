@@ -7,14 +7,17 @@ model's own folder alone, and what ONNX Runtime gets is complete in itself.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import MappingProxyType
 
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx.inliner import inline_local_functions
 
+from dff_onnx.backbone.image_input import fill_inputs, take_float32
 from dff_onnx.errors import ModelError, UsageError
 
 # Protocol buffers hold no more; a backbone is a fraction of it.
@@ -39,7 +42,7 @@ class ModelFile:
 
     Attributes:
         path: where it is.
-        model: its contents, external tensors included.
+        model: its contents, external tensors included; its image input takes uint8 or float32.
         sha256: of the file, and of the external files it names, in order.
     """
 
@@ -48,14 +51,17 @@ class ModelFile:
     sha256: str
 
 
-def load_model(path: str | Path) -> ModelFile:
+def load_model(path: str | Path, constants: Mapping[str, float] = MappingProxyType({})) -> ModelFile:
     """Reads an ONNX file.
+
+    Local functions are written out, and images of float16 or float64 become float32 at the input.
 
     Args:
         path: the file; external data must lie in its folder, in files that are no links.
+        constants: values of inputs beside the image, which are then inputs no more.
 
     Raises:
-        UsageError: when there is no such file.
+        UsageError: when there is no such file, or no such input.
         ModelError: when it is not ONNX, is damaged, or refers to what it may not.
     """
     path = Path(path)
@@ -72,6 +78,9 @@ def load_model(path: str | Path) -> ModelFile:
             tensor.data_location = TensorProto.DEFAULT
             del tensor.external_data[:]
     _check(model, path)
+    model = _without_functions(model, path)
+    fill_inputs(model, constants, path)
+    take_float32(model)
     return ModelFile(path, model, digest.hexdigest())
 
 
@@ -105,7 +114,7 @@ def _mistake(data: bytes) -> str:
 
 def _check(model: ModelProto, path: Path) -> None:
     for opset in model.opset_import:
-        if opset.domain not in KNOWN_DOMAINS:
+        if opset.domain not in KNOWN_DOMAINS | {function.domain for function in model.functions}:
             raise ModelError(f"{path}: uses operators of {opset.domain!r}, which ONNX Runtime does not bring along")
         newest = onnx.defs.onnx_opset_version()
         if opset.domain in ("", "ai.onnx") and opset.version > newest:
@@ -121,6 +130,17 @@ def _check(model: ModelProto, path: Path) -> None:
         raise ModelError(f"{path}: is not valid ONNX: {_first_line(error)}") from error
     except (ValueError, RuntimeError, DecodeError) as error:
         raise ModelError(f"{path}: cannot be checked: {_first_line(error)}") from error
+
+
+def _without_functions(model: ModelProto, path: Path) -> ModelProto:
+    """Exporters of PyTorch may keep modules as functions; layers are found in the graph alone."""
+    if not model.functions:
+        return model
+    try:
+        inlined: ModelProto = inline_local_functions(model)
+    except (RuntimeError, ValueError, DecodeError) as error:
+        raise ModelError(f"{path}: its functions cannot be written out: {_first_line(error)}") from error
+    return inlined
 
 
 def _first_line(error: Exception) -> str:

@@ -18,6 +18,7 @@ class Activations(Protocol):
         fingerprint: where the activations come from.
         device: `cpu` or `cuda`, as it really turned out.
         nonnegative: whether the graph proves that no activation is below zero.
+        neighbours: layers that might be taken where this one has negative activations.
         workers: how many calls may usefully run side by side.
     """
 
@@ -29,6 +30,9 @@ class Activations(Protocol):
 
     @property
     def nonnegative(self) -> bool: ...
+
+    @property
+    def neighbours(self) -> tuple[str, ...]: ...
 
     @property
     def workers(self) -> int: ...

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, cuda_present, from_cuda
-from dff_onnx.backbone.cut import append_rows_output
+from dff_onnx.backbone.cut import Sign, rows_model
 from dff_onnx.backbone.embedded import embedded_model
-from dff_onnx.backbone.graph import default_layer, metadata_of, resolve_layer
+from dff_onnx.backbone.graph import default_layer, metadata_of, nonnegative_neighbours, resolve_layer
+from dff_onnx.backbone.image_input import settled
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
 from dff_onnx.backbone.runtime import (
@@ -31,9 +32,6 @@ Axes = tuple[int | None, int | None, int | None]
 # Each call takes memory for the network's inner activations: some 300 MB for four pictures in VGG-19.
 MOST_WORKERS = 8
 
-# What an ordinary ONNX file of torchvision's school expects.
-TORCHVISION = Preprocessing(layout="NCHW", dtype="float32")
-
 
 @dataclass(frozen=True)
 class Backbone:
@@ -44,6 +42,7 @@ class Backbone:
         fingerprint: its sha256, the layer and the preprocessing.
         device: `cpu` or `cuda`, as the session really came back.
         nonnegative: whether the graph proves that no activation is below zero.
+        neighbours: where it does not, the nearest layers for which it does.
         workers: how many calls may usefully run side by side: two at least, so that one can decode.
         fixed: `(n, height, width)` of the input, None where an axis is free.
     """
@@ -52,6 +51,7 @@ class Backbone:
     fingerprint: Fingerprint
     device: str
     nonnegative: bool
+    neighbours: tuple[str, ...]
     workers: int
     fixed: Axes
     session: Session
@@ -64,6 +64,7 @@ class Backbone:
         *,
         device: Device = "auto",
         preprocessing: Preprocessing | None = None,
+        sign: Sign = "keep",
         threads: int | None = None,
     ) -> Self:
         """Reads and checks an ONNX file and starts a session on it.
@@ -72,7 +73,10 @@ class Backbone:
             path: the file; by default the embedded backbone.
             layer: the tensor to take; by default the one that the file's metadata or its only grid-shaped output says.
             device: `auto`, `cpu`, or `cuda`, which is an error where CUDA does not really run.
-            preprocessing: what the input expects, for files that do not say; by default torchvision's.
+            preprocessing: what the network was trained on, for files that do not say; by default torchvision's. Layout
+                and type are taken from the graph.
+            sign: what becomes of features that can be negative: `keep` (a run refuses them), `rectify` (they become
+                0), or `split` (each channel becomes two, its positive and its negative part).
             threads: of one call; all available cores by default. A run is fastest with 1: calls then run side by side,
                 one on each core.
 
@@ -88,17 +92,18 @@ class Backbone:
         metadata = metadata_of(model, path)
         if metadata and preprocessing and preprocessing != metadata.preprocessing:
             raise UsageError(f"{path}: says its preprocessing itself; leave out the options that set another")
-        nonnegative = name in nonnegative_tensors(model.graph)
-        rows = append_rows_output(model, name)
+        rows, signed = rows_model(model, name, path, sign)
+        nonnegative = sign != "keep" or name in nonnegative_tensors(model.graph)
+        understood = metadata.preprocessing if metadata else settled(model, path, preprocessing)
         session = _start(rows.SerializeToString(), device, threads, path)
-        settled = metadata.preprocessing if metadata else preprocessing or _guess(session, path)
         return cls(
             path=path,
-            fingerprint=Fingerprint(file.sha256, name, settled),
+            fingerprint=Fingerprint(file.sha256, signed, understood),
             device=device_of_session(session),
             nonnegative=nonnegative,
+            neighbours=() if nonnegative else nonnegative_neighbours(model, name),
             workers=max(2, min(MOST_WORKERS, available_cores() // (threads or available_cores()))),
-            fixed=_fixed_axes(session, settled, path),
+            fixed=_fixed_axes(session, understood),
             session=session,
         )
 
@@ -193,28 +198,7 @@ def to_input(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray
     return np.ascontiguousarray(values)
 
 
-def _guess(session: Session, path: Path) -> Preprocessing:
-    """torchvision's preprocessing for a float NCHW input of three channels; anything else must be said."""
-    source = session.get_inputs()[0]
-    if source.type == "tensor(float)" and len(source.shape) == 4 and (source.shape[1] == 3 or _free(source.shape[1])):
-        return TORCHVISION
-    raise ModelError(
-        f"{path}: its input {source.name!r} is {source.type} of shape {source.shape}, not float (n, 3, h, w), and its "
-        "metadata does not say what it expects; export the network again with `dff-onnx export`"
-    )
-
-
-def _free(axis: Any) -> bool:
-    return not isinstance(axis, int)
-
-
-def _fixed_axes(session: Session, preprocessing: Preprocessing, path: Path) -> Axes:
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        raise ModelError(f"{path}: a backbone has one input, this one has {', '.join(i.name for i in inputs)}")
-    shape = [None if _free(size) else size for size in inputs[0].shape]
-    if len(shape) != 4:
-        raise ModelError(f"{path}: its input has {len(shape)} axes, an image batch has 4")
-    n, *rest = shape
+def _fixed_axes(session: Session, preprocessing: Preprocessing) -> Axes:
+    n, *rest = (size if isinstance(size, int) else None for size in session.get_inputs()[0].shape)
     height, width = rest[1:] if preprocessing.layout == "NCHW" else rest[:2]
     return n, height, width

@@ -14,6 +14,7 @@ from dff_onnx.cli.cut import cut
 from dff_onnx.cli.doctor import doctor
 from dff_onnx.cli.export import export
 from dff_onnx.cli.layers import layers
+from dff_onnx.cli.models import models
 from dff_onnx.cli.run import run
 from dff_onnx.errors import DffError
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 for command in (run, export, layers, cut, doctor):
     app.command()(command)
+app.add_typer(models, name="models")
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,14 +7,28 @@ from typing import Annotated
 
 import typer
 
-from dff_onnx.cli.options import ChannelOrderOption, Mean, Scale, Std, preprocessing_if_said
+from dff_onnx.cli.options import (
+    ChannelOrderOption,
+    Mean,
+    Model,
+    Rectify,
+    Scale,
+    Split,
+    Std,
+    preprocessing_if_said,
+    sign_of,
+)
 
 
 def cut(
-    model: Annotated[str, typer.Argument(help="An ONNX file, or compact for the embedded backbone.")],
+    model: Model,
     layer: Annotated[list[str], typer.Option("--layer", help="A name from `dff-onnx layers`; may be repeated.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file to write.")],
-    rectify: Annotated[bool, typer.Option(help="End every layer in a ReLU.")] = False,
+    rectify: Rectify = False,
+    split: Split = False,
+    constant: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for an input beside the image; may be repeated.")
+    ] = None,
     mean: Mean = None,
     std: Std = None,
     scale: Scale = None,
@@ -26,13 +40,29 @@ def cut(
     are written into the file, so that later commands know.
     """
     from dff_onnx.backbone.cut import cut as truncated
-    from dff_onnx.backbone.embedded import model_named
     from dff_onnx.backbone.model_file import load_model
+    from dff_onnx.cli.progress import shown
     from dff_onnx.files import write_atomically
+    from dff_onnx.zoo.find import find_model
 
     preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
-    made = truncated(load_model(model_named(model)), layer, preprocessing=preprocessing, rectify=rectify)
+    with shown() as progress:
+        found = [find_model(model, name, progress=progress) for name in layer]
+    file = load_model(found[0].path, dict(map(_constant, constant or ())))
+    names = [one.layer for one in found if one.layer]
+    made = truncated(file, names, preprocessing=preprocessing, sign=sign_of(rectify, split))
     data = made.SerializeToString(deterministic=True)
     write_atomically(output, data)
     outputs = ", ".join(tensor.name for tensor in made.graph.output)
     typer.echo(f"{output}: {len(made.graph.node)} nodes to {outputs}, {len(data) / 2**20:.1f} MiB", err=True)
+
+
+def _constant(text: str) -> tuple[str, float]:
+    """`NAME=VALUE`; `true` and `false` are 1 and 0."""
+    from dff_onnx.errors import UsageError
+
+    name, _, value = text.rpartition("=")
+    try:
+        return name, float({"true": "1", "false": "0"}.get(value.lower(), value))
+    except ValueError as error:
+        raise UsageError(f"--constant: NAME=VALUE is needed, with a number, true or false; found {text!r}") from error

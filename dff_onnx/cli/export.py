@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,8 +32,12 @@ def export(
 ) -> None:
     """Make an ONNX backbone from a torchvision checkpoint, without PyTorch."""
     from dff_onnx.export import export_file
+    from dff_onnx.export.architectures import usual_preprocessing
 
-    preprocessing = preprocessing_of(mean, std, scale, channel_order, pixels=input_ is Input.uint8)
+    usual = usual_preprocessing(architecture)
+    if input_ is Input.float:
+        usual = replace(usual, layout="NCHW", dtype="float32")
+    preprocessing = preprocessing_of(mean, std, scale, channel_order, usual)
     written = export_file(architecture, weights, output, layer or (), preprocessing)
     typer.echo(f"{written.path}: {architecture}, {written.size / 2**20:.1f} MiB", err=True)
     for made in written.metadata.layers:

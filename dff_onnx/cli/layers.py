@@ -8,18 +8,23 @@ from typing import Annotated
 
 import typer
 
+from dff_onnx.cli.options import Model
+
 
 def layers(
-    model: Annotated[str, typer.Argument(help="An ONNX file, or compact for the embedded backbone.")],
+    model: Model,
     size: Annotated[int, typer.Option(min=32, help="Height and width of the probe, in pixels.")] = 224,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """List the tensors of an ONNX file that can feed DFF."""
-    from dff_onnx.backbone.embedded import model_named
     from dff_onnx.backbone.graph import list_layers
     from dff_onnx.backbone.model_file import load_model
+    from dff_onnx.cli.progress import shown
+    from dff_onnx.zoo.find import find_model
 
-    file = load_model(model_named(model))
+    with shown() as progress:
+        path = find_model(model, progress=progress).path
+    file = load_model(path)
     found = list_layers(file.model, file.path, size)
     if as_json:
         typer.echo(json.dumps([asdict(layer) for layer in found], indent=2))

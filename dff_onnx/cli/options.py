@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from dff_onnx.backbone.cut import Sign
     from dff_onnx.records import ChannelOrder, Preprocessing
 
 
@@ -35,29 +38,44 @@ ChannelOrderOption = Annotated[
 ]
 
 
+CardFile = Annotated[Path | None, typer.Option("--card", help="A network's card of your own (TOML), by its file.")]
+Model = Annotated[str, typer.Argument(help="An ONNX file, a card (.toml), or a name: `dff-onnx models list`.")]
+Rectify = Annotated[bool, typer.Option("--rectify", help="Negative activations become 0.")]
+Split = Annotated[bool, typer.Option("--split", help="Every channel becomes two: its positive and its negative part.")]
+
+
+def sign_of(rectify: bool, split: bool) -> Sign:
+    """The two options as one word."""
+    from dff_onnx.errors import UsageError
+
+    if rectify and split:
+        raise UsageError("give one of --rectify and --split")
+    return "rectify" if rectify else "split" if split else "keep"
+
+
 def preprocessing_of(
     mean: str | None,
     std: str | None,
     scale: float | None,
     order: Order | None,
-    pixels: bool = False,
+    usual: Preprocessing | None = None,
 ) -> Preprocessing:
-    """The options as one record; those left out are ImageNet's.
+    """The options as one record.
 
     Args:
         mean, std, scale, order: as given.
-        pixels: whether the graph takes uint8 pixels `(n, h, w, 3)`, and normalises them itself.
+        usual: has what was not given, and layout and type; by default ImageNet's.
     """
-    from dff_onnx.records import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+    from dff_onnx.records import Preprocessing
 
-    channels: ChannelOrder = order.value if order else "RGB"
-    return Preprocessing(
-        layout="NHWC" if pixels else "NCHW",
-        dtype="uint8" if pixels else "float32",
+    usual = usual or Preprocessing()
+    channels: ChannelOrder = order.value if order else usual.channels
+    return replace(
+        usual,
         channels=channels,
-        mean=three(mean, "--mean") if mean is not None else IMAGENET_MEAN,
-        std=three(std, "--std") if std is not None else IMAGENET_STD,
-        scale=1 / 255 if scale is None else scale,
+        mean=three(mean, "--mean") if mean is not None else usual.mean,
+        std=three(std, "--std") if std is not None else usual.std,
+        scale=usual.scale if scale is None else scale,
     )
 
 

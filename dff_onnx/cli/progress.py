@@ -21,9 +21,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from dff_onnx.progress import Progress as Follower
+from dff_onnx.progress import Silent
 from dff_onnx.report.found import Found
-from dff_onnx.runs.progress import Progress as Follower
-from dff_onnx.runs.progress import Silent
 
 
 class _Rate(ProgressColumn):

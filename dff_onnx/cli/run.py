@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dff_onnx.cli.options import ChannelOrderOption, Mean, Scale, Std, preprocessing_if_said
+from dff_onnx.cli.options import (
+    CardFile,
+    ChannelOrderOption,
+    Mean,
+    Rectify,
+    Scale,
+    Split,
+    Std,
+    preprocessing_if_said,
+    sign_of,
+)
 
 if TYPE_CHECKING:
     from dff_onnx.images import Resize
@@ -34,7 +44,10 @@ class SolverChoice(StrEnum):
 def run(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")],
-    model: Annotated[str, typer.Option(help="An ONNX backbone; compact is the embedded one.")] = "compact",
+    model: Annotated[
+        str, typer.Option(help="An ONNX file, a card (.toml), or a name: `dff-onnx models list`.")
+    ] = "compact",
+    card: CardFile = None,
     k: Annotated[int, typer.Option("-k", help="Number of concepts.")] = 4,
     layer: Annotated[str | None, typer.Option(help="The layer to take. [default: what the model says]")] = None,
     device: Annotated[DeviceChoice, typer.Option(help="cuda is an error where CUDA does not run.")] = DeviceChoice.auto,
@@ -47,6 +60,8 @@ def run(
     min_share: Annotated[float, typer.Option(help="Share of a picture that a further region needs.")] = 0.01,
     solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.coreset,
     seed: Annotated[int, typer.Option(help="Of the factorization's starts.")] = 0,
+    rectify: Rectify = False,
+    split: Split = False,
     mean: Mean = None,
     std: Std = None,
     scale: Scale = None,
@@ -61,12 +76,12 @@ def run(
 
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
-    from dff_onnx.backbone.embedded import model_named
     from dff_onnx.backbone.session import Backbone
     from dff_onnx.cli.progress import shown, summary
     from dff_onnx.report.results import results_json
     from dff_onnx.runs.run import run as run_folder
     from dff_onnx.runs.settings import Settings
+    from dff_onnx.zoo.find import find_model
 
     settings = Settings(
         k=k,
@@ -79,8 +94,12 @@ def run(
         overlays=_overlays(overlays),
     )
     preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
-    backbone = Backbone.open(model_named(model), layer, device=device.value, preprocessing=preprocessing, threads=1)
+    sign = sign_of(rectify, split)
     with shown() as progress:
+        network = find_model(model, layer, card=card, progress=progress)
+        backbone = Backbone.open(
+            network.path, network.layer, device=device.value, preprocessing=preprocessing, sign=sign, threads=1
+        )
         found = run_folder(folder, output, backbone, settings, overwrite=overwrite, progress=progress).found
     if as_json:
         typer.echo(results_json(found), nl=False)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dff_onnx.errors import UsageError
-from dff_onnx.export import resnet, squeezenet, vgg
+from dff_onnx.export import alexnet, googlenet, resnet, squeezenet, vgg
 from dff_onnx.export.network import Network
+from dff_onnx.records import Preprocessing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,20 @@ FAMILIES = {
     "vgg": Family(vgg.NAMES, vgg.vgg),
     "resnet": Family(resnet.NAMES, resnet.resnet),
     "squeezenet": Family(squeezenet.NAMES, squeezenet.squeezenet),
+    "alexnet": Family(alexnet.NAMES, alexnet.alexnet),
+    "googlenet": Family(googlenet.NAMES, googlenet.googlenet),
 }
 ARCHITECTURES = tuple(name for family in FAMILIES.values() for name in family.names)
+
+
+def usual_preprocessing(name: str) -> Preprocessing:
+    """What torchvision's weights of an architecture were trained on, from uint8 pixels `(n, h, w, 3)`.
+
+    >>> usual_preprocessing("googlenet").mean
+    (0.5, 0.5, 0.5)
+    """
+    half = (0.5, 0.5, 0.5)
+    return Preprocessing(mean=half, std=half) if name in googlenet.NAMES else Preprocessing()
 
 
 def network(name: str) -> Network:

@@ -11,6 +11,7 @@ from onnx import ModelProto, helper
 
 from dff_onnx.backbone.metadata import Layer, Metadata
 from dff_onnx.export.architectures import network as network_of
+from dff_onnx.export.architectures import usual_preprocessing
 from dff_onnx.export.checkpoint import Checkpoint, open_checkpoint
 from dff_onnx.export.fit import choose_layers, deepest, layers_within
 from dff_onnx.export.graph_builder import GraphBuilder
@@ -57,7 +58,7 @@ def export(
         layers: names like `relu5_4`, `layer3.5` (or `layer3`, its stage's last block), `fire9`; by default the deepest
             layer within the checkpoint that is not a pool.
         preprocessing: what the network was trained on and what the input is to be; by default uint8 RGB pixels
-            `(n, h, w, 3)`, normalised in the graph by ImageNet's mean and standard deviation.
+            `(n, h, w, 3)`, normalised in the graph as torchvision's weights expect it.
 
     Raises:
         UsageError: for an unknown architecture or layer, or a file that is not there.
@@ -65,7 +66,7 @@ def export(
     """
     network = network_of(architecture)
     with open_checkpoint(weights) as checkpoint:
-        return _export(network, checkpoint, layers, preprocessing or Preprocessing())[0]
+        return _export(network, checkpoint, layers, preprocessing or usual_preprocessing(network.name))[0]
 
 
 def export_file(
@@ -106,7 +107,7 @@ def write_network(
         UsageError, CheckpointError: see `export`.
         OutputError: when the file cannot be written.
     """
-    model, metadata, last = _export(network, checkpoint, layers, preprocessing or Preprocessing())
+    model, metadata, last = _export(network, checkpoint, layers, preprocessing or usual_preprocessing(network.name))
     if properties:
         helper.set_model_props(model, metadata.to_properties() | dict(properties))
     data = model.SerializeToString(deterministic=True)

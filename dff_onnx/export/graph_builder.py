@@ -14,9 +14,6 @@ from dff_onnx.errors import CheckpointError
 from dff_onnx.export.checkpoint import Checkpoint
 from dff_onnx.export.network import INPUT, Conv, MaxPool, Network, Step
 
-# torch.nn.BatchNorm2d's default, which all of these networks keep.
-EPSILON = 1e-5
-
 Float64 = NDArray[np.float64]
 
 
@@ -86,7 +83,7 @@ def folded(step: Conv, checkpoint: Checkpoint) -> tuple[NDArray[np.float32], NDA
     bias = _float64(f"{step.parameters}.bias", checkpoint) if step.bias else np.zeros(len(weight))
     with np.errstate(over="ignore", invalid="ignore"):  # what leaves float32 is refused below
         if step.norm:
-            scale, shift = _affine(step.norm, checkpoint)
+            scale, shift = _affine(step.norm, step.epsilon, checkpoint)
             weight, bias = weight * scale[:, None, None, None], bias * scale + shift
         narrow = weight.astype(np.float32), bias.astype(np.float32)
     if not all(np.isfinite(values).all() for values in narrow):
@@ -94,14 +91,14 @@ def folded(step: Conv, checkpoint: Checkpoint) -> tuple[NDArray[np.float32], NDA
     return narrow
 
 
-def _affine(norm: str, checkpoint: Checkpoint) -> tuple[Float64, Float64]:
+def _affine(norm: str, epsilon: float, checkpoint: Checkpoint) -> tuple[Float64, Float64]:
     """A batch norm as `y = scale * x + shift`."""
     gamma, beta, mean, variance = (
         _float64(f"{norm}.{part}", checkpoint) for part in ("weight", "bias", "running_mean", "running_var")
     )
     if variance.min() < 0:
         raise CheckpointError(f"{checkpoint.path}: {norm}.running_var is negative; the file is damaged")
-    scale = gamma / np.sqrt(variance + EPSILON)
+    scale = gamma / np.sqrt(variance + epsilon)
     return scale, beta - mean * scale
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +12,9 @@ from dff_onnx.backbone.metadata import Layer
 INPUT = "image"
 
 Shape = tuple[int, ...]
+
+# torch.nn.BatchNorm2d's default.
+EPSILON = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Conv:
         stride, pad, groups: as in `torch.nn.Conv2d`.
         bias: whether the module has one.
         norm: the batch norm's name in the checkpoint.
+        epsilon: the batch norm's.
     """
 
     output: str
@@ -37,6 +41,7 @@ class Conv:
     groups: int
     bias: bool
     norm: str | None
+    epsilon: float
 
     def expected(self) -> Iterator[tuple[str, Shape]]:
         """Name and shape of every parameter it needs."""
@@ -136,10 +141,11 @@ class Plan:
         groups: int = 1,
         bias: bool = False,
         norm: str | None = None,
+        epsilon: float = EPSILON,
     ) -> str:
         """A convolution to `channels` channels, with the batch norm `norm` folded in."""
         shape = (channels, self._tensors[source].channels // groups, kernel, kernel)
-        self._steps.append(Conv(output, (source,), parameters, shape, stride, pad, groups, bias, norm))
+        self._steps.append(Conv(output, (source,), parameters, shape, stride, pad, groups, bias, norm, epsilon))
         return self._made(output, self._tensors[source].stride * stride, channels, nonnegative=False)
 
     def relu(self, source: str, output: str) -> str:
@@ -148,11 +154,13 @@ class Plan:
         tensor = self._tensors[source]
         return self._made(output, tensor.stride, tensor.channels, nonnegative=True)
 
-    def max_pool(self, source: str, output: str, kernel: int, *, pad: int = 0, ceil: bool = False) -> str:
-        """Max pooling by a stride of 2, the only one in these families."""
-        self._steps.append(MaxPool(output, (source,), kernel, 2, pad, ceil))
+    def max_pool(
+        self, source: str, output: str, kernel: int, *, stride: int = 2, pad: int = 0, ceil: bool = False
+    ) -> str:
+        """Max pooling."""
+        self._steps.append(MaxPool(output, (source,), kernel, stride, pad, ceil))
         tensor = self._tensors[source]
-        return self._made(output, tensor.stride * 2, tensor.channels, nonnegative=tensor.nonnegative)
+        return self._made(output, tensor.stride * stride, tensor.channels, nonnegative=tensor.nonnegative)
 
     def add(self, first: str, second: str, output: str) -> str:
         """A sum."""
@@ -160,10 +168,10 @@ class Plan:
         tensors = self._tensors[first], self._tensors[second]
         return self._made(output, tensors[0].stride, tensors[0].channels, all(t.nonnegative for t in tensors))
 
-    def concat(self, first: str, second: str, output: str) -> str:
-        """The channels of both, one after the other."""
-        self._steps.append(Join("Concat", output, (first, second)))
-        tensors = self._tensors[first], self._tensors[second]
+    def concat(self, sources: Sequence[str], output: str) -> str:
+        """The channels of all, one after the other."""
+        self._steps.append(Join("Concat", output, tuple(sources)))
+        tensors = [self._tensors[source] for source in sources]
         channels = sum(t.channels for t in tensors)
         return self._made(output, tensors[0].stride, channels, all(t.nonnegative for t in tensors))
 

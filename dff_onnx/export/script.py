@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from dff_onnx.errors import DffError
-from dff_onnx.export.architectures import FAMILIES
+from dff_onnx.export.architectures import FAMILIES, usual_preprocessing
 from dff_onnx.export.exporter import export_file
-from dff_onnx.records import Preprocessing
 
 
 def export_script(family: str, description: str | None, layers: str) -> int:
@@ -20,8 +20,9 @@ def export_script(family: str, description: str | None, layers: str) -> int:
         layers: what the family's layers are called, for `--help`.
     """
     chosen = _parser(family, description, layers).parse_args()
-    planes = Preprocessing(layout="NCHW", dtype="float32")
-    preprocessing = planes if chosen.input == "float" else Preprocessing()
+    preprocessing = usual_preprocessing(chosen.architecture)
+    if chosen.input == "float":
+        preprocessing = replace(preprocessing, layout="NCHW", dtype="float32")
     try:
         written = export_file(chosen.architecture, chosen.weights, chosen.output, chosen.layer, preprocessing)
     except DffError as error:

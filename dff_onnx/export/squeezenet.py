@@ -59,4 +59,5 @@ def fire(
         return plan.relu(made, f"{at}.{module}")
 
     x = conv("squeeze", source, "squeeze", squeeze, 1)
-    return plan.concat(conv("1x1", x, "expand1x1", expand, 1), conv("3x3", x, "expand3x3", expand, 3), at)
+    branches = (conv("1x1", x, "expand1x1", expand, 1), conv("3x3", x, "expand3x3", expand, 3))
+    return plan.concat(branches, at)

@@ -13,8 +13,8 @@ from dff_onnx.arrays.helpers import empty_rows
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import ImageError, ModelError, NoImagesError
 from dff_onnx.images import Picture, Resize, batches, read_picture
+from dff_onnx.progress import Progress
 from dff_onnx.records import Grid
-from dff_onnx.runs.progress import Progress
 from dff_onnx.threads import in_order
 
 BATCH = 4  # more only leave the processor's cache: 16 were measured 5 % slower, 32 20 %
@@ -166,7 +166,9 @@ def rows_of(values: Array) -> Array:
 def _check_sign(values: Array, activations: Activations) -> None:
     low = float(namespace_of(values).min(values))
     if low < 0:
+        near = f" (the nearest: {', '.join(activations.neighbours)})" if activations.neighbours else ""
         raise ModelError(
             f"layer {activations.fingerprint.layer}: has negative activations ({low:.4g}), and the factorization "
-            "needs values >= 0; take a layer after a ReLU (`dff-onnx layers`), or `dff-onnx cut --rectify`"
+            f"needs values >= 0; take another layer{near}, or say what becomes of them: with --rectify they become 0, "
+            "with --split every channel becomes two, its positive and its negative part"
         )

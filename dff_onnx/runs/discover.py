@@ -18,11 +18,11 @@ from dff_onnx.errors import ImageError
 from dff_onnx.factorization import Factorization, factorize, whole_images
 from dff_onnx.files import printable, root_of, walk_pictures
 from dff_onnx.maps import MaskFound, heat_map, offsets, peaks, scores, set_percentile, set_regions
+from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.records import Grid
 from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, Found, ImageFound
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.collect import Collected, Seen, collect
-from dff_onnx.runs.progress import Progress, Silent, followed
 from dff_onnx.runs.settings import Settings
 from dff_onnx.threads import available_cores
 

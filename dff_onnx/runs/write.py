@@ -18,13 +18,13 @@ from dff_onnx.concepts.bank import bank_bytes
 from dff_onnx.errors import ImageError, OutputError
 from dff_onnx.files import output_names, write_atomically
 from dff_onnx.images import prefetch, read_original
+from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import Found, ImageFound
 from dff_onnx.report.overlays import LONG_SIDE, encode_png, overlay
 from dff_onnx.report.palette import from_hexadecimal
 from dff_onnx.report.results import boxes_csv, coco_json, failures_json, results_json
 from dff_onnx.runs.claim import write_run_file
 from dff_onnx.runs.discover import Discovery
-from dff_onnx.runs.progress import Progress, Silent
 
 OVERLAYS = "overlays"
 LEGENDS = {"set": "scale: whole set", "image": "scale: this picture"}

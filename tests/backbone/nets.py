@@ -96,3 +96,42 @@ def saved(made: ModelProto, folder: Path, name: str = "net.onnx") -> Path:
 
 def picture(n: int = 2, height: int = 40, width: int = 56, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), np.uint8)
+
+
+def reshaped(shape: tuple[int, ...]) -> ModelProto:
+    """A network whose grid is written into it: conv, ReLU, a Reshape to the fixed size of its cells, ReLU."""
+    n, _, height, width = shape
+    sizes = np.array([n, 8, height, width], np.int64)
+    return model(
+        [
+            helper.make_node("Conv", ["image", "w1"], ["conv1"], pads=[1, 1, 1, 1]),
+            helper.make_node("Reshape", ["conv1", "sizes"], ["shaped"]),
+            helper.make_node("Relu", ["shaped"], ["relu1"]),
+        ],
+        [weights("w1", 8, 3, 3, 3), numpy_helper.from_array(sizes, "sizes")],
+        "relu1",
+        8,
+        shape,
+    )
+
+
+def channels_last(shape: tuple[Any, ...] = ("n", "h", "w", 3), kind: int = TensorProto.FLOAT) -> ModelProto:
+    """As TensorFlow's converter writes it: channels last outside, first around the convolution, a bias in between."""
+    before = [helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT)]
+    made = model(
+        [
+            *before,
+            helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+            helper.make_node("Conv", ["planes", "w1"], ["conv1"], pads=[1, 1, 1, 1], strides=[2, 2]),
+            helper.make_node("Transpose", ["conv1"], ["last"], perm=[0, 2, 3, 1]),
+            helper.make_node("Add", ["last", "bias"], ["biased"]),
+            helper.make_node("Relu", ["biased"], ["relu1"]),
+        ],
+        [weights("w1", 8, 3, 3, 3), weights("bias", 8, seed=1)],
+        "relu1",
+        8,
+        shape,
+        kind,
+    )
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("relu1", TensorProto.FLOAT, ["n", None, None, 8]))
+    return made

@@ -9,7 +9,7 @@ from nets import branching, gated, picture, plain, saved
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto
 
-from dff_onnx.backbone.cut import append_rows_output, cut
+from dff_onnx.backbone.cut import cut, rows_model
 from dff_onnx.backbone.graph import default_layer, list_layers, metadata_of, resolve_layer
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
@@ -95,7 +95,7 @@ def test_a_cut_network_is_bit_equal_at_two_sizes(net: object, layers: list[str],
 
 
 def test_a_rectified_cut_has_no_negative_value(tmp_path: Path) -> None:
-    made = cut(load_model(saved(plain(), tmp_path)), ["conv3"], rectify=True)
+    made = cut(load_model(saved(plain(), tmp_path)), ["conv3"], sign="rectify")
     values = run(made, ["conv3_rectified"], image(32, 32))[0]
     assert values.min() == 0 and values.max() > 0
     assert list_layers(made, tmp_path)[-1].nonnegative
@@ -131,9 +131,8 @@ def test_without_a_name_the_only_grid_is_taken_or_candidates_are_said(tmp_path: 
 
 
 def test_rows_lie_side_by_side(tmp_path: Path) -> None:
-    assert tmp_path.is_dir()
     pixels = image(32, 48)
-    rows = run(append_rows_output(plain(), "relu2"), ["activations"], pixels)[0]
+    rows = run(rows_model(plain(), "relu2", tmp_path)[0], ["activations"], pixels)[0]
     (plane,) = run(with_outputs(plain(), ["relu2"]), ["relu2"], pixels)
     assert rows.tobytes() == np.ascontiguousarray(plane.transpose(0, 2, 3, 1)).tobytes()
     assert picture().dtype == np.uint8

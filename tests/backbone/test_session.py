@@ -14,9 +14,10 @@ from onnx import helper, numpy_helper
 
 import dff_onnx.backbone.session as session_file
 from dff_onnx.backbone.cut import cut
+from dff_onnx.backbone.image_input import TORCHVISION
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.runtime import driver_present
-from dff_onnx.backbone.session import TORCHVISION, Backbone, to_input
+from dff_onnx.backbone.session import Backbone, to_input
 from dff_onnx.errors import DeviceError, ModelError, UsageError
 from dff_onnx.records import Preprocessing
 from dff_onnx.threads import available_cores
@@ -41,16 +42,6 @@ def test_normalisation_is_the_formula() -> None:
     by_hand = (pixels[..., ::-1].astype(np.float64) / 255 - (0.1, 0.2, 0.3)) / (0.5, 0.6, 0.7)
     np.testing.assert_allclose(to_input(pixels, half), by_hand.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-6)
     assert to_input(pixels, Preprocessing()) is not None and to_input(pixels, Preprocessing()).dtype == np.uint8
-
-
-@pytest.mark.parametrize("batch", [1, 3])
-def test_a_fixed_batch_is_filled_up_and_trimmed(batch: int, tmp_path: Path) -> None:
-    free = Backbone.open(saved(plain(), tmp_path, "free.onnx"), "relu2", device="cpu")
-    fixed = Backbone.open(saved(plain((batch, 3, 40, 56)), tmp_path, "fixed.onnx"), "relu2", device="cpu")
-    pixels = picture(5)
-    np.testing.assert_allclose(fixed(pixels), free(pixels), rtol=1e-5, atol=1e-6)
-    with pytest.raises(UsageError, match="fixed height of 40, the pictures have 64"):
-        fixed(picture(1, 64, 56))
 
 
 def test_a_file_that_says_its_preprocessing_is_believed(tmp_path: Path) -> None:

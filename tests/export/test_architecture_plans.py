@@ -33,13 +33,17 @@ PUBLISHED = {
     "wide_resnet101_2": 126_886_696,
     "squeezenet1_0": 1_248_424,
     "squeezenet1_1": 1_235_496,
+    "alexnet": 61_100_840,
+    "googlenet": 6_624_904,
 }
 
 
 def head(name: str) -> int:
-    if name.startswith("vgg"):
-        return sum(inside * outside + outside for inside, outside in ((512 * 49, 4096), (4096, 4096), (4096, 1000)))
-    channels = 512 if name.startswith("squeezenet") or name in ("resnet18", "resnet34") else 2048
+    if name.startswith(("vgg", "alexnet")):
+        cells = 256 * 36 if name == "alexnet" else 512 * 49
+        return sum(inside * outside + outside for inside, outside in ((cells, 4096), (4096, 4096), (4096, 1000)))
+    narrow = name.startswith("squeezenet") or name in ("resnet18", "resnet34")
+    channels = 512 if narrow else 1024 if name == "googlenet" else 2048
     return channels * 1000 + 1000
 
 
@@ -64,6 +68,9 @@ def test_the_parameters_are_as_many_as_published(name: str) -> None:
         ("wide_resnet50_2", "layer4.2", 32, 2048),
         ("squeezenet1_0", "fire9", 16, 512),
         ("squeezenet1_1", "fire2", 4, 128),
+        ("alexnet", "relu5", 16, 256),
+        ("googlenet", "inception4a", 16, 512),
+        ("googlenet", "inception5b", 32, 1024),
     ],
 )
 def test_a_layer_knows_its_stride_and_channels(name: str, layer: str, stride: int, channels: int) -> None:
@@ -83,5 +90,5 @@ def test_a_stage_is_another_name_of_its_last_block() -> None:
 
 
 def test_an_unknown_architecture_is_refused_with_the_list() -> None:
-    with pytest.raises(UsageError, match=r"'alexnet' is no architecture .* vgg11, .*squeezenet1_1"):
-        network("alexnet")
+    with pytest.raises(UsageError, match=r"'densenet121' is no architecture .* vgg11, .*squeezenet1_1"):
+        network("densenet121")

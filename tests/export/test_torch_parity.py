@@ -35,6 +35,11 @@ CASES: dict[str, dict[str, str]] = {
     "wide_resnet50_2": {"layer3.5": "layer3.5", "layer4.2": "layer4"},
     "squeezenet1_0": {"relu1": "features.1", "pool4": "features.6", "pool8": "features.11", "fire9": "features.12"},
     "squeezenet1_1": {"pool1": "features.2", "fire2": "features.3", "pool5": "features.8", "fire9": "features.12"},
+    "alexnet": {"relu1": "features.1", "pool2": "features.5", "relu5": "features.11", "pool5": "features.12"},
+    "googlenet": {
+        **{"relu1": "conv1", "maxpool1": "maxpool1", "relu3": "conv3", "inception3a": "inception3a"},
+        **{"maxpool3": "maxpool3", "inception4e": "inception4e", "maxpool4": "maxpool4", "inception5b": "inception5b"},
+    },
 }
 SIZES = ((2, 64, 96), (1, 97, 65), (3, 75, 50))
 
@@ -65,7 +70,7 @@ def test_a_random_network_computes_the_same(tmp_path: Path, nets: ModuleType, na
     reference, modules = nets.randomised(name), CASES[name]
     torch.save(reference.state_dict(), tmp_path / "w.pth")
     model = export(name, tmp_path / "w.pth", list(modules), PLANES)
-    for n, height, width in SIZES[: 2 if name.startswith("vgg") else 3]:
+    for n, height, width in SIZES[: 2 if name.startswith(("vgg", "alexnet")) else 3]:
         image = np.random.default_rng(height).normal(size=(n, 3, height, width)).astype(np.float32)
         assert_equal_activations(outputs(model, image), nets.values_at(reference, modules, image))
 
@@ -104,7 +109,7 @@ def test_every_parameter_of_every_architecture_has_the_same_name_and_shape(nets:
 
     with torch.device("meta"):
         reference = nets.make(name).state_dict()
-    heads = ("classifier.", "fc.")
+    heads = ("classifier.", "fc.", "aux1.", "aux2.")
     trunk = {
         key: tuple(value.shape)
         for key, value in reference.items()

@@ -163,8 +163,8 @@ def test_real_features_reach_scikit_learns_loss(real_data: Path) -> None:
     from dff_onnx.backbone.session import Backbone
     from dff_onnx.files import walk_pictures
     from dff_onnx.images import Resize
+    from dff_onnx.progress import Silent
     from dff_onnx.runs.collect import collect
-    from dff_onnx.runs.progress import Silent
 
     folder = real_data / "photos"
     A = collect(folder, walk_pictures(folder)[:100], Backbone.open(threads=1), Resize(), Silent()).A

@@ -15,6 +15,7 @@ class Colours:
     device = "cpu"
     nonnegative = True
     workers = 2
+    neighbours = ()
     fingerprint = Fingerprint("0" * 64, "colours", Preprocessing())
 
     def __call__(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -196,11 +196,12 @@ def test_a_folder_of_nothing_but_bad_pictures_has_no_usable_one(tmp_path: Path) 
 def test_negative_activations_are_refused_with_a_way_out(folder: Path) -> None:
     class Negative(Colours):
         nonnegative = False
+        neighbours = ("relu5_4",)
 
         def __call__(self, pixels: Any) -> Any:
             return super().__call__(pixels) - 0.5
 
-    with pytest.raises(ModelError, match="rectify"):
+    with pytest.raises(ModelError, match=r"nearest: relu5_4.*--rectify.*--split"):
         discover(folder, Negative(), SMALL)
 
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from dff_onnx.backbone.lattice import PIXELS, Lattice
 from dff_onnx.errors import CheckpointError
 from dff_onnx.export.checkpoint import open_checkpoint
-from dff_onnx.export.graph_builder import EPSILON
-from dff_onnx.export.network import INPUT, Conv, MaxPool, Network, Step
+from dff_onnx.export.network import EPSILON, INPUT, Conv, MaxPool, Network, Step
 from dff_onnx.records import IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:

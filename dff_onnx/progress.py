@@ -1,4 +1,4 @@
-"""How a run says what it is doing, without knowing whether anyone watches."""
+"""How work says what it is doing, without knowing whether anyone watches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """Follows the stages of a run."""
+    """Follows the stages of some work."""
 
     def start(self, stage: str, total: int | None = None) -> None:
         """A stage begins; `total` is how many steps it has, None where that is not known."""

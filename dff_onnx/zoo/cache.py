@@ -1,0 +1,73 @@
+"""The folder where downloads and what was made of them are kept, and locks between processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from dff_onnx.errors import OutputError
+
+VARIABLE = "DFF_ONNX_CACHE"
+# How often a lock is asked for, in seconds.
+PATIENCE = 0.2
+
+
+def cache_folder() -> Path:
+    """`DFF_ONNX_CACHE`, or where the system keeps caches: `~/.cache/dff-onnx` on Linux."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "dff-onnx" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "dff-onnx"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dff-onnx"
+
+
+@contextmanager
+def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Holds a file's lock, which lies beside it; the system lets go of it when a process dies.
+
+    Args:
+        target: the file that one process at a time may make; its folder is made where it is missing.
+        waiting: is called once when another process holds the lock.
+
+    Raises:
+        OutputError: when the folder cannot be written.
+    """
+    path = target.with_name(f"{target.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); {VARIABLE} names another cache folder"
+        ) from error
+    with file:
+        told = False
+        while not _taken(file):
+            if not told:
+                waiting()
+                told = True
+            time.sleep(PATIENCE)
+        yield  # closing the file frees the lock
+
+
+def _taken(file: IO[bytes]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
