@@ -28,7 +28,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -61,7 +61,7 @@ class Weights:
     @property
     def file_name(self) -> str:
         """What the file is called in the cache: its own name, with the digest's beginning where that is not in it."""
-        name = PurePosixPath(unquote(urlsplit(self.url).path)).name
+        name = unquote(urlsplit(self.url).path).rpartition("/")[2]
         short = self.sha256[:8]
         return name if short in name else f"{short}-{name}"
 
@@ -174,7 +174,7 @@ def _weights(said: Any) -> Weights | None:
     if not isinstance(mib, int | float) or not 0 <= mib < 2**20:
         raise ValueError(f"weights.mib must be a size in MiB, found {mib!r}")
     made = Weights(url, sha256, float(mib))
-    if not re.fullmatch(r"[\w.-]{1,200}", made.file_name):
+    if not re.fullmatch(r"[\w.-]{1,200}\.[a-z]+", made.file_name):
         raise ValueError(f"weights.url must end in a plain file name, found {made.file_name!r}")
     return made
 
