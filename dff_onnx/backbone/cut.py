@@ -9,11 +9,12 @@ from typing import Literal
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from dff_onnx.backbone.graph import FLOATS, Candidate, list_layers, metadata_of, resolve_layer
+from dff_onnx.backbone.graph import Candidate, list_layers, metadata_of, resolve_layer
 from dff_onnx.backbone.image_input import image_input, input_layout, refuse_further_inputs, settled
 from dff_onnx.backbone.layouts import free_axes, layouts
 from dff_onnx.backbone.metadata import Layer, Metadata
 from dff_onnx.backbone.model_file import ModelFile
+from dff_onnx.backbone.shapes import FLOATS
 from dff_onnx.errors import ModelError, UsageError
 from dff_onnx.records import Layout, Preprocessing
 

@@ -5,35 +5,22 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from onnx import ModelProto, NodeProto, ValueInfoProto
 
-from dff_onnx.backbone.image_input import image_input, input_layout, open_inputs
+from dff_onnx.backbone.image_input import image_input, input_layout
 from dff_onnx.backbone.layouts import layouts
 from dff_onnx.backbone.metadata import Metadata
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
-from dff_onnx.backbone.runtime import create_session, runtime_errors
+from dff_onnx.backbone.shapes import PROBE, Shape, shapes_of
 from dff_onnx.errors import ModelError
 from dff_onnx.records import Layout
 
-Shape = tuple[int, ...]
-
-PROBE = 224
 # Fewer channels than these are pictures, not features.
 FEWEST_CHANNELS = 8
 GATES = {"Sigmoid", "HardSigmoid"}
 # What ends a layer whose values are not negative.
 RECTIFIERS = {"Relu", "Clip", "Concat", "Add"}
-FLOATS = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.FLOAT16: "float16",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.BFLOAT16: "bfloat16",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +62,7 @@ def list_layers(model: ModelProto, path: Path, size: int = PROBE) -> tuple[Candi
     Raises:
         ModelError: when the network has no image input, or shapes cannot be inferred.
     """
-    shapes, larger = _shapes(model, path, size), _shapes(model, path, 2 * size)
+    shapes, larger = shapes_of(model, path, size), shapes_of(model, path, 2 * size)
     image = image_input(model, path)
     turned, seen = layouts(model.graph, input_layout(image)), _height(image) or size
     proved = nonnegative_tensors(model.graph)
@@ -168,92 +155,6 @@ def metadata_of(model: ModelProto, path: Path) -> Metadata | None:
 
 def _shortened(names: str) -> str:
     return ", ".join(names.split(", ")[:4])
-
-
-@dataclass(frozen=True, slots=True)
-class _Tensor:
-    shape: Shape
-    dtype: str
-
-
-def _shapes(model: ModelProto, path: Path, size: int) -> dict[str, _Tensor]:
-    """Shapes and types of all float tensors for one picture of the probe size."""
-    probe = ModelProto()
-    probe.CopyFrom(model)
-    _fix(image_input(probe, path), size)
-    del probe.graph.value_info[:]
-    for output in probe.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(probe, data_prop=True).graph
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{path}: its shapes cannot be inferred: {str(error).splitlines()[0][:200]}") from error
-    infos = {info.name: info.type.tensor_type for info in (*inferred.value_info, *inferred.output)}
-    shapes = {
-        name: _Tensor(tuple(axis.dim_value for axis in info.shape.dim), FLOATS[info.elem_type])
-        for name, info in infos.items()
-        if info.elem_type in FLOATS
-    }
-    unknown = [name for name, tensor in shapes.items() if 0 in tensor.shape]
-    unknown += [name for node in model.graph.node for name in node.output if name and name not in infos]
-    return shapes | (_run_shapes(probe, unknown, path) if unknown else {})
-
-
-def _run_shapes(probe: ModelProto, names: list[str], path: Path) -> dict[str, _Tensor]:
-    """Shapes that depend on values (padding computed in the graph, say)."""
-    values = _values(probe, names, path)
-    return {
-        name: _Tensor(v.shape, str(v.dtype))
-        for name, v in values.items()
-        if isinstance(v, np.ndarray) and v.dtype.kind == "f"
-    }
-
-
-def values_at(model: ModelProto, names: list[str], path: Path, size: int = PROBE) -> dict[str, NDArray[Any]]:
-    """Tensors that a network makes of one black picture.
-
-    Args:
-        model: the network.
-        names: of tensors.
-        path: its file, for the sentence.
-        size: height and width of the picture, where they are free.
-
-    Raises:
-        ModelError: when ONNX Runtime cannot run it.
-    """
-    probe = ModelProto()
-    probe.CopyFrom(model)
-    _fix(image_input(probe, path), size)
-    return _values(probe, names, path)
-
-
-def _values(probe: ModelProto, names: list[str], path: Path) -> dict[str, NDArray[Any]]:
-    source = image_input(probe, path)
-    kind = np.uint8 if source.type.tensor_type.elem_type == TensorProto.UINT8 else np.float32
-    picture = np.zeros([axis.dim_value for axis in source.type.tensor_type.shape.dim], kind)
-    # Further inputs (a flag for training, say) decide no shape.
-    further = {i.name: _nothing(i) for i in open_inputs(probe) if i.name != source.name}
-    del probe.graph.output[:]
-    probe.graph.output.extend(ValueInfoProto(name=name) for name in names)
-    try:
-        session = create_session(probe.SerializeToString(), "cpu")
-        return dict(zip(names, session.run(names, {source.name: picture, **further}), strict=True))
-    except runtime_errors() as error:
-        raise ModelError(f"{path}: ONNX Runtime cannot run it at the probe size: {str(error)[:200]}") from error
-
-
-def _nothing(source: ValueInfoProto) -> NDArray[Any]:
-    tensor = source.type.tensor_type
-    shape = [axis.dim_value or 1 for axis in tensor.shape.dim]
-    return np.zeros(shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-
-
-def _fix(source: ValueInfoProto, size: int) -> None:
-    axes = source.type.tensor_type.shape.dim
-    wanted = (1, size, size, 3) if input_layout(source) == "NHWC" else (1, axes[1].dim_value or 3, size, size)
-    for axis, value in zip(axes, wanted, strict=True):
-        if not axis.dim_value:  # an axis of fixed size stays as it is
-            axis.dim_value = value
 
 
 def _gates(model: ModelProto) -> set[str]:

@@ -29,7 +29,7 @@ def image_input(model: ModelProto, path: Path) -> ValueInfoProto:
     inputs = open_inputs(model)
     images = [source for source in inputs if len(source.type.tensor_type.shape.dim) == 4]
     if len(images) != 1:
-        found = ", ".join(f"{i.name} ({len(i.type.tensor_type.shape.dim)} axes)" for i in inputs) or "none"
+        found = ", ".join(f"{i.name} ({len(i.type.tensor_type.shape.dim)} axes)" for i in inputs[:4]) or "none"
         raise ModelError(f"{path}: a backbone has one image input, a batch of 4 axes; found: {found}")
     return images[0]
 

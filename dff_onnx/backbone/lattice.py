@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from dff_onnx.backbone.graph import values_at
+from dff_onnx.backbone.shapes import values_at
 from dff_onnx.errors import ModelError
 
 WINDOWS = {"Conv", "MaxPool", "AveragePool", "LpPool"}

@@ -19,7 +19,8 @@ TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 # Operators that treat every picture, and every place of it, alike, whatever the size.
 ALIKE = CHANNELS_FIRST | {
     "Abs", "Add", "Cast", "Celu", "Clip", "Concat", "Constant", "DequantizeLinear", "Div", "Dropout", "Elu", "Erf",
-    "Exp", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Max", "Mean", "Min", "Mish", "Mul", "Neg",
+    "Exp", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LayerNormalization", "LeakyRelu", "MatMul", "Max", "Mean",
+    "Min", "Mish", "Mul", "Neg",
     "PRelu", "Pad", "Pow", "QuantizeLinear", "Relu", "Selu", "Sigmoid", "Softplus", "Sqrt", "Sub", "Sum", "Tanh",
     "Transpose",
 }  # fmt: skip
@@ -100,6 +101,10 @@ def _alike(node: NodeProto, shapes: dict[str, tuple[int, ...]], known: dict[str,
         case "Concat":
             axis = _attribute(node, "axis")
             return isinstance(axis, int) and axis % 4 == channel
+        case "LayerNormalization":  # along the channels, which lie last
+            return channel == 3 and _attribute(node, "axis") in (None, -1, 3)
+        case "MatMul":  # a linear layer of the channels
+            return channel == 3 and len(shapes.get(node.input[1], ())) == 2 and node.input[0] in known
         case "Pad":
             return _pads_places_only(node, graph, channel)
         case kind if kind in BROADCAST:
