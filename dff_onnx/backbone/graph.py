@@ -19,6 +19,9 @@ from dff_onnx.records import Layout
 # Fewer channels than these are pictures, not features.
 FEWEST_CHANNELS = 8
 GATES = {"Sigmoid", "HardSigmoid"}
+# What may lie between class maps and the answer.
+POOLS = {"GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "AveragePool"}
+ANSWERS = POOLS | {"Flatten", "Reshape", "Squeeze", "Softmax", "LogSoftmax", "Identity", "Cast", "Dropout"}
 # What ends a layer whose values are not negative.
 RECTIFIERS = {"Relu", "Clip", "Concat", "Add"}
 
@@ -97,6 +100,36 @@ def _first(shape: Shape, layout: Layout) -> Shape:
     return tuple(rest) if layout == "NCHW" else (rest[2], rest[0], rest[1])
 
 
+def candidate_layers(model: ModelProto, path: Path, size: int = PROBE, per_stride: int = 1) -> tuple[Candidate, ...]:
+    """The layers worth comparing: of each stride the last that is non-negative and wide, class maps left out.
+
+    Args:
+        model: the network.
+        path: its file, for the sentence.
+        size: height and width of the pictures.
+        per_stride: how many of each stride.
+
+    Raises:
+        ModelError: when no layer is provably non-negative.
+    """
+    maps = _class_maps(model)
+    serving = [
+        c for c in list_layers(model, path, size) if c.nonnegative and c.operator in RECTIFIERS and c.name not in maps
+    ]
+    if not serving:
+        raise ModelError(
+            f"{path}: not one layer is provably non-negative; make a file with one: `dff-onnx cut --rectify` sets "
+            "negative values to 0, `dff-onnx cut --split` keeps both parts (`dff-onnx layers` lists all layers)"
+        )
+    found: list[Candidate] = []
+    for stride in sorted({c.stride for c in serving}):
+        alike = [c for c in serving if c.stride == stride]
+        # Bottlenecks and parts of a concatenation are narrower than what a block hands on.
+        wide = [c for c in alike if c.channels >= 0.75 * max(other.channels for other in alike)]
+        found += wide[-per_stride:]
+    return tuple(found)
+
+
 def resolve_layer(model: ModelProto, name: str, path: Path) -> str:
     """The tensor that a name means: a tensor's own name, or that of the node that makes it.
 
@@ -155,6 +188,20 @@ def metadata_of(model: ModelProto, path: Path) -> Metadata | None:
 
 def _shortened(names: str) -> str:
     return ", ".join(names.split(", ")[:4])
+
+
+def _class_maps(model: ModelProto) -> set[str]:
+    """Layers that are only pooled to become the network's answer: one channel a class."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    found: set[str] = set()
+    for output in model.graph.output:
+        name, pooled = output.name, False
+        while name in makers and makers[name].op_type in ANSWERS:
+            pooled |= makers[name].op_type in POOLS
+            name = makers[name].input[0]
+        if pooled:
+            found.add(name)
+    return found
 
 
 def _gates(model: ModelProto) -> set[str]:
