@@ -10,6 +10,7 @@ from typing import Any
 
 import dff_onnx.backbone.runtime as runtime
 from dff_onnx.arrays import cuda_present
+from dff_onnx.errors import DeviceError
 from dff_onnx.threads import available_cores
 
 
@@ -51,7 +52,7 @@ def examine() -> list[Finding]:
         *(Finding(name, _version(name)) for name in ("numpy", "scipy", "onnx", "pillow")),
         _runtime_distributions(),
         _cores(),
-        *_cuda(),
+        *(_cuda() if _is_whole() else ()),
         _cupy(),
     ]
 
@@ -67,11 +68,22 @@ def _runtime_distributions() -> Finding:
     """`onnxruntime` and `onnxruntime-gpu` overwrite each other's files: exactly one may be there."""
     owners = sorted(set(metadata.packages_distributions().get("onnxruntime", [])))
     found = ", ".join(f"{owner} {_version(owner)}" for owner in owners) or "none"
-    if len(owners) == 1:
+    if len(owners) == 1 and _is_whole():
         return Finding("ONNX Runtime", found)
+    if len(owners) == 1:  # the other one was uninstalled, and took files of this one with it
+        cure = f"pip uninstall {owners[0]}, then pip install dff-onnx"
+        return Finding("ONNX Runtime", f"{found}, but its files are not all there", False, cure)
     names = " ".join(owners)
     remove = f"pip uninstall {names}, then " if owners else ""
     return Finding("ONNX Runtime", found, False, f"exactly one is needed: {remove}pip install dff-onnx")
+
+
+def _is_whole() -> bool:
+    try:
+        runtime.load_runtime()
+    except DeviceError:
+        return False
+    return True
 
 
 def _cores() -> Finding:
@@ -85,8 +97,15 @@ def _cuda() -> list[Finding]:
         return [Finding("CUDA driver", "none; everything runs on the CPU"), Finding("backbone on", "cpu")]
     device = runtime.device_of_session(runtime.create_session(_one_node(), "auto"))
     good = device == "cuda"
-    advice = "" if good else "the driver is there, but ONNX Runtime cannot use it: pip install 'dff-onnx[cuda]'"
-    return [Finding("CUDA driver", "present"), Finding("backbone on", device, good, advice)]
+    missing = "" if good else runtime.missing_library("cuda")
+    why = f"does not find {missing}" if missing else "cannot use it"
+    advice = "" if good else f"the driver is there, but ONNX Runtime {why}: pip install 'dff-onnx[cuda]'"
+    tensorrt = runtime.missing_library("tensorrt")
+    return [
+        Finding("CUDA driver", "present"),
+        Finding("backbone on", device, good, advice),
+        Finding("TensorRT", f"not there ({tensorrt} is missing)" if tensorrt else "there (--device tensorrt)"),
+    ]
 
 
 def _one_node() -> bytes:

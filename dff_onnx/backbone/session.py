@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, cuda_present, from_cuda
+from dff_onnx.backbone.cuda_graphs import CudaGraphs
 from dff_onnx.backbone.cut import Sign, rows_model
 from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.graph import default_layer, metadata_of, nonnegative_neighbours, resolve_layer
@@ -17,6 +18,7 @@ from dff_onnx.backbone.image_input import settled
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
 from dff_onnx.backbone.runtime import (
+    Accelerator,
     Device,
     Session,
     create_session,
@@ -40,11 +42,13 @@ class Backbone:
     Attributes:
         path: the file.
         fingerprint: its sha256, the layer and the preprocessing.
-        device: `cpu` or `cuda`, as the session really came back.
+        device: `cpu`, `cuda` or `tensorrt`, as the session really came back.
         nonnegative: whether the graph proves that no activation is below zero.
         neighbours: where it does not, the nearest layers for which it does.
         workers: how many calls may usefully run side by side: two at least, so that one can decode.
         fixed: `(n, height, width)` of the input, None where an axis is free.
+        session: ONNX Runtime's.
+        graphs: runs it by captured CUDA graphs, None where it runs as usual.
     """
 
     path: Path
@@ -55,6 +59,7 @@ class Backbone:
     workers: int
     fixed: Axes
     session: Session
+    graphs: CudaGraphs | None = None
 
     @classmethod
     def open(
@@ -66,19 +71,21 @@ class Backbone:
         preprocessing: Preprocessing | None = None,
         sign: Sign = "keep",
         threads: int | None = None,
+        accelerator: Accelerator | None = None,
     ) -> Self:
         """Reads and checks an ONNX file and starts a session on it.
 
         Args:
             path: the file; by default the embedded backbone.
             layer: the tensor to take; by default the one that the file's metadata or its only grid-shaped output says.
-            device: `auto`, `cpu`, or `cuda`, which is an error where CUDA does not really run.
+            device: `auto`, `cpu`, or `cuda` or `tensorrt`, which are errors where they do not really run.
             preprocessing: what the network was trained on, for files that do not say; by default torchvision's. Layout
                 and type are taken from the graph.
             sign: what becomes of features that can be negative: `keep` (a run refuses them), `rectify` (they become
                 0), or `split` (each channel becomes two, its positive and its negative part).
             threads: of one call; all available cores by default. A run is fastest with 1: calls then run side by side,
                 one on each core.
+            accelerator: how a GPU is used: TensorRT's folder of engines, CUDA graphs.
 
         Raises:
             ModelError: when the file cannot be used or has no such layer.
@@ -95,7 +102,8 @@ class Backbone:
         rows, signed = rows_model(model, name, path, sign)
         nonnegative = sign != "keep" or name in nonnegative_tensors(model.graph)
         understood = metadata.preprocessing if metadata else settled(model, path, preprocessing)
-        session = _start(rows.SerializeToString(), device, threads, path)
+        accelerator = accelerator or Accelerator()
+        session = _start(rows.SerializeToString(), device, threads, accelerator, path)
         return cls(
             path=path,
             fingerprint=Fingerprint(file.sha256, signed, understood),
@@ -105,6 +113,7 @@ class Backbone:
             workers=max(2, min(MOST_WORKERS, available_cores() // (threads or available_cores()))),
             fixed=_fixed_axes(session, understood),
             session=session,
+            graphs=CudaGraphs(session) if accelerator.cuda_graph else None,
         )
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Array:
@@ -153,6 +162,8 @@ class Backbone:
         return self.session.run(None, {source: values})[0]
 
     def _run_on_cuda(self, source: str, values: NDArray[Any]) -> Array:
+        if self.graphs:
+            return self.graphs(values)
         # A fresh binding per batch: running one again overwrites the earlier output in place.
         binding = self.session.io_binding()
         binding.bind_cpu_input(source, values)
@@ -162,12 +173,12 @@ class Backbone:
         return from_cuda(binding.get_outputs()[0])
 
     def _stays_on_device(self) -> bool:
-        return self.device == "cuda" and cuda_present()
+        return self.device != "cpu" and cuda_present()
 
 
-def _start(model: bytes, device: Device, threads: int | None, path: Path) -> Session:
+def _start(model: bytes, device: Device, threads: int | None, accelerator: Accelerator, path: Path) -> Session:
     try:
-        return create_session(model, device, threads)
+        return create_session(model, device, threads, accelerator)
     except runtime_errors() as error:
         raise ModelError(f"{path}: ONNX Runtime refuses it: {_first_line(error)}") from error
 

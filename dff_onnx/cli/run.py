@@ -31,6 +31,7 @@ class DeviceChoice(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+    tensorrt = "tensorrt"
 
 
 class SolverChoice(StrEnum):
@@ -50,7 +51,10 @@ def run(
     card: CardFile = None,
     k: Annotated[int, typer.Option("-k", help="Number of concepts.")] = 4,
     layer: Annotated[str | None, typer.Option(help="The layer to take. [default: what the model says]")] = None,
-    device: Annotated[DeviceChoice, typer.Option(help="cuda is an error where CUDA does not run.")] = DeviceChoice.auto,
+    device: Annotated[
+        DeviceChoice, typer.Option(help="cuda and tensorrt are errors where they do not run.")
+    ] = DeviceChoice.auto,
+    cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="With CUDA: replay batches of one size.")] = False,
     size: Annotated[int | None, typer.Option(help="Pixels of a square, aspect not kept. [default: 224]")] = None,
     short_side: Annotated[int | None, typer.Option(help="Pixels of the shorter side, aspect kept.")] = None,
     long_side: Annotated[int | None, typer.Option(help="Pixels of the longer side, aspect kept.")] = None,
@@ -76,11 +80,13 @@ def run(
 
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
+    from dff_onnx.backbone.runtime import Accelerator
     from dff_onnx.backbone.session import Backbone
     from dff_onnx.cli.progress import shown, summary
     from dff_onnx.report.results import results_json
     from dff_onnx.runs.run import run as run_folder
     from dff_onnx.runs.settings import Settings
+    from dff_onnx.zoo.cache import cache_folder
     from dff_onnx.zoo.find import find_model
 
     settings = Settings(
@@ -98,7 +104,13 @@ def run(
     with shown() as progress:
         network = find_model(model, layer, card=card, progress=progress)
         backbone = Backbone.open(
-            network.path, network.layer, device=device.value, preprocessing=preprocessing, sign=sign, threads=1
+            network.path,
+            network.layer,
+            device=device.value,
+            preprocessing=preprocessing,
+            sign=sign,
+            threads=1,
+            accelerator=Accelerator(cache_folder() / "tensorrt", cuda_graph),
         )
         found = run_folder(folder, output, backbone, settings, overwrite=overwrite, progress=progress).found
     if as_json:
