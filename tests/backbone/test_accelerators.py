@@ -129,10 +129,10 @@ class Session:
 
     def io_binding(self) -> Any:
         bound = SimpleNamespace(synchronize_outputs=lambda: None)
-        bound.bind_cpu_input = lambda name, values: setattr(bound, "source", Value(values))
-        bound.bind_output = lambda name, device, number: setattr(bound, "result", None)
-        bound.bind_ortvalue_input = lambda name, value: setattr(bound, "source", value)
-        bound.bind_ortvalue_output = lambda name, value: setattr(bound, "result", value)
+        bound.bind_cpu_input = lambda _name, values: setattr(bound, "source", Value(values))
+        bound.bind_output = lambda _name, _device, _number: setattr(bound, "result", None)
+        bound.bind_ortvalue_input = lambda _name, value: setattr(bound, "source", value)
+        bound.bind_ortvalue_output = lambda _name, value: setattr(bound, "result", value)
         bound.get_outputs = lambda: [bound.result]
         return bound
 
@@ -155,8 +155,8 @@ class Options:
 
 def test_each_shape_is_captured_once_and_what_it_gave_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     made = SimpleNamespace(
-        ortvalue_from_numpy=lambda array, device, number: Value(array.copy()),
-        ortvalue_from_shape_and_type=lambda shape, kind, device, number: Value(np.zeros(shape, kind)),
+        ortvalue_from_numpy=lambda array, _device, _number: Value(array.copy()),
+        ortvalue_from_shape_and_type=lambda shape, kind, _device, _number: Value(np.zeros(shape, kind)),
     )
     monkeypatch.setattr(graphs_file, "load_runtime", lambda: SimpleNamespace(OrtValue=made, RunOptions=Options))
     monkeypatch.setattr(graphs_file, "from_cuda", lambda value: value)
