@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.inliner import inline_local_functions
 
@@ -102,9 +103,24 @@ def _parse(data: bytes, path: Path) -> ModelProto:
         model.ParseFromString(data)
     except DecodeError as error:
         raise ModelError(f"{path}: {_mistake(data) or 'is not an ONNX file, or is cut short'}") from error
+    if not _texts_are_utf8(model):
+        raise ModelError(f"{path}: is damaged: a name in it is no UTF-8; copy or download it again")
     if not model.graph.node or not model.ir_version:
         raise ModelError(f"{path}: {_mistake(data) or 'is not an ONNX file: it holds no network'}")
     return model
+
+
+def _texts_are_utf8(message: Message) -> bool:
+    """Whether every text is one: what protocol buffers cannot decode they hand out as bytes, or raise."""
+    try:
+        for field, value in message.ListFields():
+            if field.type in (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_STRING):
+                for part in [value] if isinstance(value, Message | str | bytes) else value:
+                    if isinstance(part, bytes) or (isinstance(part, Message) and not _texts_are_utf8(part)):
+                        return False
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _mistake(data: bytes) -> str:

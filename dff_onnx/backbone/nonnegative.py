@@ -79,7 +79,7 @@ def _constant_is(tensor: TensorProto) -> bool:
     try:
         values = numpy_helper.to_array(tensor)
         return bool(np.all(values >= 0))
-    except (TypeError, ValueError):  # a kind of number that NumPy does not compare
+    except (KeyError, TypeError, ValueError):  # a kind of number that NumPy does not know or compare
         return False
 
 

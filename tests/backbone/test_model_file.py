@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nets import plain, saved
+from nets import branching, channels_last, gated, picture, plain, reshaped, saved
 from onnx import ModelProto, TensorProto
 
-from dff_onnx.backbone.graph import list_layers
+from dff_onnx.backbone.cut import cut
+from dff_onnx.backbone.graph import candidate_layers, list_layers
 from dff_onnx.backbone.model_file import load_model
+from dff_onnx.backbone.session import Backbone
 from dff_onnx.errors import DffError, ModelError, UsageError
+from dff_onnx.records import Preprocessing
 
 
 @pytest.mark.parametrize(
@@ -120,19 +123,35 @@ def test_external_data_that_leads_elsewhere_is_refused(name: str, tmp_path: Path
         load_model(saved(external(plain(), **fields), tmp_path / "m"))
 
 
+MADE = (plain, gated, branching, channels_last, lambda: reshaped((1, 3, 32, 32)))
+
+
+def use(path: Path) -> None:
+    """Everything that the commands do with a file."""
+    file = load_model(path)
+    layers = list_layers(file.model, path, 32)
+    if not layers:
+        raise ModelError("no layers")
+    name = layers[-1].name
+    candidate_layers(file.model, path, 32)
+    cut(file, [name], sign="split")
+    preprocessing = Preprocessing("NCHW", "float32")
+    Backbone.open(path, name, device="cpu", preprocessing=preprocessing, sign="rectify", threads=1)(picture(1, 32, 32))
+
+
 @pytest.mark.slow
-def test_mutated_models_are_read_or_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    original = np.frombuffer(plain().SerializeToString(), np.uint8)
+def test_mutated_models_are_used_or_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    originals = [np.frombuffer(make().SerializeToString(), np.uint8) for make in MADE]
     rng = np.random.default_rng(0)
     refused = 0
-    for _ in range(1500):
-        data = original.copy()
+    for number in range(1500):
+        data = originals[number % len(originals)].copy()
         # The weights take most of the file and mean nothing to a parser: most changes go elsewhere.
-        where = np.concatenate([rng.integers(0, 300, 3), rng.integers(0, len(data), 2)])
+        where = np.concatenate([rng.integers(0, min(300, len(data)), 3), rng.integers(0, len(data), 2)])
         data[where] = rng.integers(0, 256, len(where))
         (tmp_path / "m.onnx").write_bytes(data.tobytes())
         try:
-            list_layers(load_model(tmp_path / "m.onnx").model, tmp_path / "m.onnx", 32)
+            use(tmp_path / "m.onnx")
         except DffError:
             refused += 1
     assert refused > 500
