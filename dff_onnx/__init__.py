@@ -23,6 +23,7 @@ _HOMES: dict[str, str] = {
     "discover": "dff_onnx.runs.discover",
     "embedded_model": "dff_onnx.backbone.embedded",
     "factorize": "dff_onnx.factorization",
+    "find_model": "dff_onnx.zoo",
     "run": "dff_onnx.runs.run",
 }
 
@@ -39,6 +40,7 @@ __all__ = [
     "discover",
     "embedded_model",
     "factorize",
+    "find_model",
     "run",
 ]
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from dff_onnx.runs.discover import Discovery, discover
     from dff_onnx.runs.run import run
     from dff_onnx.runs.settings import Settings
+    from dff_onnx.zoo import find_model
 
 
 def __getattr__(name: str) -> Any:

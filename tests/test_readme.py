@@ -14,8 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from dff_onnx.cli import app
+from dff_onnx.records import Preprocessing
+from dff_onnx.zoo import read_card
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MODELS = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -58,11 +62,21 @@ def test_python_in_the_text_on_the_factorization_runs(capsys: pytest.CaptureFixt
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    (dff-onnx .*?)(?:\s+#.*)?$", README, re.MULTILINE))
-def test_commands_in_the_readme_exist_with_their_options(line: str) -> None:
+@pytest.mark.parametrize("line", re.findall(r"^    (dff-onnx .*?)(?:\s+#.*)?$", README + MODELS, re.MULTILINE))
+def test_commands_in_the_texts_exist_with_their_options(line: str) -> None:
     _, name, *words = shlex.split(line)
-    known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    command = COMMANDS[name]
+    if hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if re.match(r"--?[a-z]", word)} <= known
+
+
+def test_the_card_in_the_text_is_one(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", MODELS, re.DOTALL)
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    card = read_card(tmp_path / "mine.toml")
+    assert (card.name, card.layer, card.preprocessing) == ("mine", "layer3.5", Preprocessing())
 
 
 def test_make_targets_in_the_readme_exist() -> None:

@@ -14,6 +14,7 @@ from dff_onnx.backbone.image_input import image_input, input_layout, refuse_furt
 from dff_onnx.backbone.layouts import free_axes, layouts
 from dff_onnx.backbone.metadata import Layer, Metadata
 from dff_onnx.backbone.model_file import ModelFile
+from dff_onnx.backbone.runtime import load_runtime
 from dff_onnx.backbone.shapes import FLOATS
 from dff_onnx.errors import ModelError, UsageError
 from dff_onnx.records import Layout, Preprocessing
@@ -27,7 +28,12 @@ SUFFIXES = {"rectify": "rectified", "split": "split"}
 
 
 def cut(
-    file: ModelFile, layers: Sequence[str], *, preprocessing: Preprocessing | None = None, sign: Sign = "keep"
+    file: ModelFile,
+    layers: Sequence[str],
+    *,
+    preprocessing: Preprocessing | None = None,
+    sign: Sign = "keep",
+    float16: bool = False,
 ) -> ModelProto:
     """The network up to the layers, which become its outputs.
 
@@ -39,6 +45,8 @@ def cut(
         preprocessing: what the network was trained on, for files that do not say; it is written into the metadata.
             Layout and type are taken from the graph.
         sign: what becomes of features that can be negative, see `Sign`.
+        float16: store weights and compute in half precision; input and outputs stay as they are. For GPUs: most CPUs
+            compute it by way of float32.
 
     Raises:
         ModelError: when there is no such layer, or it has no grid, or needs more than the image.
@@ -68,6 +76,8 @@ def cut(
     metadata = _metadata(file, found, preprocessing)
     if metadata:
         helper.set_model_props(made, metadata.to_properties())
+    if float16:
+        made = _halved(made, path)
     onnx.checker.check_model(made)
     return made
 
@@ -97,6 +107,21 @@ def rows_model(model: ModelProto, layer: str, path: Path, sign: Sign = "keep") -
     del made.graph.output[:]
     made.graph.output.append(helper.make_tensor_value_info(ROWS, TensorProto.FLOAT, [None] * 4))
     return made, name
+
+
+def _halved(model: ModelProto, path: Path) -> ModelProto:
+    """In half precision, by ONNX Runtime's own tool."""
+    load_runtime()
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    try:
+        halved = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be made float16: {error}") from error
+    halved.topological_sort()  # it puts what it adds at the end
+    made: ModelProto = halved.model
+    return made
 
 
 def _signed(graph: GraphProto, name: str, sign: Sign, layout: Layout) -> str:

@@ -17,6 +17,7 @@ from dff_onnx.backbone.image_input import TORCHVISION
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.session import Backbone, to_input
 from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.images import Resize, read_picture
 from dff_onnx.records import Preprocessing
 
 HALF = Preprocessing("NCHW", "float32", mean=(1.0,) * 3, std=(1.0,) * 3, scale=1 / 127.5)
@@ -109,6 +110,22 @@ def test_a_float16_network_takes_float32_and_gives_float32(tmp_path: Path) -> No
     again = saved(cut(load_model(path), ["relu2"], preprocessing=TORCHVISION), tmp_path, "cut.onnx")
     onnx.checker.check_model(onnx.load(again), full_check=True)
     np.testing.assert_array_equal(Backbone.open(again, device="cpu")(picture()), found)
+
+
+def test_half_precision_halves_the_file_and_barely_moves_the_features(real_data: Path, tmp_path: Path) -> None:
+    path = real_data / "models" / "squeezenet1_1.onnx"
+    layer = "/fires.7/Concat_output_0"
+    file = load_model(path)
+    whole, half = (
+        cut(file, [layer], preprocessing=TORCHVISION),
+        cut(file, [layer], preprocessing=TORCHVISION, float16=True),
+    )
+    assert half.ByteSize() < 0.52 * whole.ByteSize()
+    onnx.checker.check_model(half, full_check=True)
+    pixels = read_picture(sorted((real_data / "photos").iterdir())[7], Resize()).pixels[None]
+    values = [Backbone.open(saved(made, tmp_path, "x.onnx"), device="cpu")(pixels) for made in (whole, half)]
+    one, other = (value.ravel() / np.linalg.norm(value) for value in values)
+    assert 0.9999 < one @ other < 1 and values[1].dtype == np.float32
 
 
 def test_float64_pixels_are_made_of_float32(tmp_path: Path) -> None:

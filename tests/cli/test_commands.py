@@ -126,6 +126,14 @@ MISTAKES = {
     "odd mean": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--mean", "1,2"], 2, "three figures"),
     "layers of no model": (["layers", "{in}/a.jpg"], 5, "not an ONNX file"),
     "cut at no layer": (["cut", "{model}", "--layer", "x", "-o", "{tmp}/y.onnx"], 5, "no layer 'x'"),
+    "no known name": (["run", "{in}", "-o", "{tmp}/o", "--model", "vgg91"], 2, "did you mean vgg19?"),
+    "no card": (["run", "{in}", "-o", "{tmp}/o", "--card", "{tmp}/x.toml"], 2, "no such file"),
+    "no such network": (["models", "get", "vgg91"], 2, "`dff-onnx models list` has those"),
+    "both signs": (["cut", "{model}", "--layer", "relu", "-o", "{tmp}/y.onnx", "--rectify", "--split"], 2, "one of"),
+    "negative": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--layer", "conv"], 5, "(the nearest: relu)"),
+    "odd constant": (["cut", "{model}", "--layer", "relu", "-o", "{tmp}/y.onnx", "--constant", "x"], 2, "NAME=VALUE"),
+    "no input": (["cut", "{model}", "--layer", "relu", "-o", "{tmp}/y.onnx", "--constant", "x=1"], 2, "no input 'x'"),
+    "graphs on a CPU": (["run", "{in}", "-o", "{tmp}/o", "--device", "cpu", "--cuda-graph"], 6, "CUDA graphs"),
 }  # fmt: skip
 
 
