@@ -29,6 +29,7 @@ def main() -> int:
             [python, str(HERE / "pipeline.py"), model],
             [python, str(HERE / "icoseg_k1.py")],
             [python, str(HERE / "embedded.py")],
+            [python, str(HERE / "layers.py")],
         ]
         return _run(commands)
 

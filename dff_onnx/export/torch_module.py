@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -240,6 +241,8 @@ def _converted(plan: _Plan, axes: Sequence[int]) -> ModelProto:
     try:
         with warnings.catch_warnings(), torch.no_grad(), stdout_is_for_results():
             warnings.simplefilter("ignore")
+            # It tells of libraries that are not installed, and that nobody asked for.
+            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             wrapped = _wrapped(plan)
             program = torch.export.export(wrapped, (torch.from_numpy(pixels),), dynamic_shapes=(dynamic,), strict=False)
             made = torch.onnx.export(
