@@ -207,53 +207,64 @@ class _Plan:
 def _best(plan: _Plan) -> tuple[ModelProto, Parity]:
     """The file with the most axes free that computes what PyTorch computes.
 
-    A graph of fixed axes, some of which the cut then frees by proof, comes quickest and cleanest; PyTorch's own free
-    axes cost up to ten times the time, and serve where a shape is written into the graph.
+    A graph of fixed axes, which the cut then frees by proof, comes quickest and cleanest; PyTorch's own free axes cost
+    up to ten times the time, and serve where a shape is written into the graph. Whatever is free is tried: a pooling to
+    a fixed grid, say, is a pooling of fixed windows in a graph of fixed axes.
     """
     height, width = (1, 2) if plan.preprocessing.layout == "NHWC" else (2, 3)
-    fixed = _converted(plan, ())
-    parity = _compared(plan, fixed)
-    if _is_free(fixed) and parity.difference <= TOLERANCE:
-        return fixed, parity
-    for axes in ((0, height, width), (0,)) if plan.found.free else ((0,),):
+    exported: dict[tuple[int, ...], ModelProto] = {}
+    attempts = [((), True), ((0, height, width), True), ((0,), False), ((), False)]
+    why = ""
+    for axes, free in attempts:
+        if axes == (0, height, width) and not plan.found.free:
+            continue
         try:
-            model = _converted(plan, axes)
+            if axes not in exported:
+                exported[axes] = _exported(plan, axes)
+            model = _backbone(plan, exported[axes], axes, free)
+            if axes == () and free and not _is_free(model):
+                continue
             parity = _compared(plan, model)
-        except ModelError:  # PyTorch found that an axis is not free after all
+        except ModelError as error:  # PyTorch found that an axis is not free after all, or the graph does not run
+            why = str(error)
             continue
         if parity.difference <= TOLERANCE:
             return model, parity
-    parity = _compared(plan, fixed)
-    if parity.difference > TOLERANCE:
-        raise ModelError(
-            f"{plan.layer}: the file differs from PyTorch by {parity.difference:.2g} of the largest value; "
-            "try another submodule or --opset"
-        )
-    return fixed, parity
+        why = f"{plan.layer}: its file differs from PyTorch by {parity.difference:.2g} of the largest value"
+    raise ModelError(f"{why}; try another submodule or --opset")
 
 
-def _converted(plan: _Plan, axes: Sequence[int]) -> ModelProto:
-    """By PyTorch's exporter, then cut as any ONNX file is; these axes of the input are free in PyTorch's eyes."""
+def _exported(plan: _Plan, axes: Sequence[int]) -> ModelProto:
+    """What PyTorch's exporter makes of the network; these axes of the input are free in its eyes."""
     import torch
 
-    pixels = _pixels(2, plan.size, plan.size, plan.preprocessing)
+    pixels = torch.from_numpy(_pixels(2, plan.size, plan.size, plan.preprocessing))
     dynamic = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
     try:
         with warnings.catch_warnings(), torch.no_grad(), stdout_is_for_results():
             warnings.simplefilter("ignore")
             # It tells of libraries that are not installed, and that nobody asked for.
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-            wrapped = _wrapped(plan)
-            program = torch.export.export(wrapped, (torch.from_numpy(pixels),), dynamic_shapes=(dynamic,), strict=False)
-            made = torch.onnx.export(
+            program = torch.export.export(_wrapped(plan), (pixels,), dynamic_shapes=(dynamic,), strict=False)
+            made: ModelProto = torch.onnx.export(
                 program, (), dynamo=True, opset_version=plan.opset, input_names=[INPUT], output_names=[OUTPUT],
                 verbose=False,
             ).model_proto  # fmt: skip
     except Exception as error:  # PyTorch's exporter raises what it will
         raise ModelError(f"{plan.layer}: PyTorch cannot export it: {_line(error)}") from error
     _tidy(made, plan.layer, axes)
-    file = ModelFile(Path(plan.layer), made, "")
-    return cut(file, [plan.layer], sign=plan.sign)
+    return made
+
+
+def _backbone(plan: _Plan, exported: ModelProto, axes: Sequence[int], free: bool) -> ModelProto:
+    """The export, cut as any ONNX file is; unless they may be free, axes that it had fixed are fixed again."""
+    made = cut(ModelFile(Path(plan.layer), exported, ""), [plan.layer], sign=plan.sign)
+    if not free:
+        fixed = _pixels(2, plan.size, plan.size, plan.preprocessing).shape
+        for axis, size in enumerate(fixed):
+            if axis not in axes:
+                made.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+    return made
 
 
 def _wrapped(plan: _Plan) -> Module:

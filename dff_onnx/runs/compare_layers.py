@@ -141,13 +141,13 @@ def recommend(figures: Sequence[LayerFigures]) -> tuple[LayerFigures, str]:
     """The deepest layer whose grid is fine enough and whose channels live, and why.
 
     On iCoseg this rule alone chose as well as any combination of it with stability, spatial coherence, contact with
-    the border or rank (docs/models.md has the table).
+    the border or rank (docs/models.md has the figures).
     """
     fine = [f for f in figures if min(f.height, f.width) >= FINE]
     living = [f for f in fine if f.dead <= MOST_DEAD]
     if living:
         chosen = living[-1]
-        behind = [f for f in figures if f is not chosen and figures.index(f) > figures.index(chosen)]
+        behind = figures[figures.index(chosen) + 1 :]
         reason = f"the deepest layer with a grid of {FINE} cells or more a side ({chosen.height}x{chosen.width})"
         if behind:
             why = "too coarse" if min(behind[0].height, behind[0].width) < FINE else "mostly dead on these pictures"

@@ -48,6 +48,18 @@ class ChannelsLast(nn.Module):
         return out
 
 
+class Gridded(nn.Module):
+    """Pools to a grid of four cells a side, whatever the size of the picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.pool, self.last = nn.Conv2d(3, 8, 4, 4), nn.AdaptiveAvgPool2d((4, 4)), nn.Conv2d(8, 9, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(self.pool(torch.relu(self.stem(x)))).relu()
+        return out
+
+
 class Pair(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x, x

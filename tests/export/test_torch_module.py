@@ -17,7 +17,7 @@ import pytest
 
 from dff_onnx.backbone.graph import list_layers, metadata_of
 from dff_onnx.backbone.model_file import load_model
-from dff_onnx.backbone.session import Backbone
+from dff_onnx.backbone.session import Backbone, to_input
 from dff_onnx.errors import CheckpointError, UsageError
 from dff_onnx.records import Preprocessing
 
@@ -113,6 +113,19 @@ def test_the_last_of_several_calls_counts_and_a_fixed_tail_is_no_obstacle(small:
     planes = np.random.default_rng(0).normal(0, 1, (1, 3, 64, 64)).astype(np.float32)
     found = onnxruntime.InferenceSession(made.path, providers=["CPUExecutionProvider"]).run(None, {"image": planes})[0]
     np.testing.assert_allclose(found, by_torch(network, "relu", planes), atol=1e-5)
+
+
+def test_a_pooling_to_a_fixed_grid_keeps_the_size(small: ModuleType, tmp_path: Path) -> None:
+    from dff_onnx.export.torch_module import export_module
+
+    network = small.Gridded().eval()
+    made = export_module(network, "pool", tmp_path / "net.onnx", preprocessing=PLANES, size=64)
+    assert made.fixed == (64, 64) and made.parity.difference < 1e-5
+    backbone = Backbone.open(made.path, device="cpu")
+    assert backbone.fixed[1:] == (64, 64)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    expected = by_torch(network, "pool", to_input(pixels, PLANES))
+    np.testing.assert_allclose(backbone(pixels), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("sign", ["rectify", "split"])
