@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 from dff_onnx.backbone.graph import Candidate, list_layers, metadata_of, resolve_layer
 from dff_onnx.backbone.image_input import image_input, input_layout, refuse_further_inputs, settled
 from dff_onnx.backbone.layouts import free_axes, layouts
-from dff_onnx.backbone.metadata import Layer, Metadata
+from dff_onnx.backbone.metadata import FORMAT_KEY, Layer, Metadata
 from dff_onnx.backbone.model_file import ModelFile
 from dff_onnx.backbone.runtime import load_runtime
 from dff_onnx.backbone.shapes import FLOATS
@@ -155,7 +155,9 @@ def _truncated(model: ModelProto, names: Sequence[str]) -> ModelProto:
     made.graph.initializer.extend(tensor for tensor in graph.initializer if tensor.name in needed)
     made.graph.sparse_initializer.extend(t for t in graph.sparse_initializer if t.values.name in needed)
     made.graph.value_info.extend(v for v in graph.value_info if v.name in needed and v.name not in names)
-    free_axes(made)
+    # What a backbone of ours has fixed is meant so.
+    if not any(said.key == FORMAT_KEY for said in model.metadata_props):
+        free_axes(made)
     return made
 
 

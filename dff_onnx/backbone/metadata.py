@@ -14,6 +14,7 @@ from dff_onnx.errors import ModelError, UsageError
 from dff_onnx.records import Preprocessing
 
 FORMAT = "1"
+FORMAT_KEY = "dff.format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Metadata:
     def to_properties(self) -> dict[str, str]:
         """As ONNX metadata properties."""
         return {
-            "dff.format": FORMAT,
+            FORMAT_KEY: FORMAT,
             "dff.architecture": self.architecture,
             "dff.layers": json.dumps([asdict(layer) for layer in self.layers]),
             "dff.preprocessing": json.dumps(self.preprocessing.to_dict()),
@@ -66,9 +67,9 @@ class Metadata:
         Raises:
             ModelError: when they are there and cannot be read; `path` is for the sentence.
         """
-        if "dff.format" not in properties:
+        if FORMAT_KEY not in properties:
             return None
-        if properties["dff.format"] != FORMAT:
+        if properties[FORMAT_KEY] != FORMAT:
             raise ModelError(
                 f"{path}: its metadata has format {properties['dff.format']!r}, this version reads {FORMAT!r}; "
                 "export the model again"

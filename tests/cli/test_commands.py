@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,19 +57,29 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def names() -> list[str]:
-    return sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+def names(group: Any = None, before: str = "") -> list[str]:
+    """Of every command, those of groups included: `run`, `models list`."""
+    found: list[str] = []
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        found += [before + name] + (names(command, f"{name} ") if hasattr(command, "commands") else [])
+    return sorted(found)
 
 
 @pytest.mark.parametrize("name", names())
 def test_every_command_has_help_that_fits_80_columns(name: str) -> None:
     shown = subprocess.run(
-        [*PROGRAM, name, "--help"], capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "80"}
+        [*PROGRAM, *name.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "80"},
     ).stdout
     assert "Usage:" in shown and max(map(len, shown.splitlines())) <= 80
-    for command in typer.main.get_command(app).commands.values():  # type: ignore[attr-defined]
-        assert command.help
-        assert all(getattr(option, "help", True) for option in command.params)
+    command: Any = typer.main.get_command(app)
+    for word in name.split():
+        command = command.commands[word]
+    assert command.help
+    assert all(getattr(option, "help", True) for option in command.params)
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:

@@ -65,6 +65,24 @@ def test_the_figures_are_those_of_the_activations(folder: Path) -> None:
     assert layer.effective_rank == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-6)
 
 
+class Brightness(Planes):
+    """One channel answers to bright pictures, another to dark ones."""
+
+    def __call__(self, pixels: Any) -> Any:
+        values = np.zeros((len(pixels), 4, 8, 8), np.float32)
+        values[:, 0 if pixels.mean() > 128 else 1] = 1
+        return values
+
+
+def test_halves_that_have_nothing_in_common_are_unstable(tmp_path: Path) -> None:
+    for i in range(6):  # bright and dark by turns
+        Image.new("RGB", (64, 64), (255 * (i % 2),) * 3).save(tmp_path / f"{i}.png")
+    candidate = Candidate("planes", "Relu", 4, 8, 8, 8, True, "NCHW", "float32")
+    found = compare_layers(tmp_path, [candidate], lambda _: Brightness(), ks=(1,))  # type: ignore[arg-type, return-value]
+    assert found.layers[0].stability == pytest.approx((0.0,), abs=1e-6)
+    assert found.layers[0].explained == pytest.approx((0.5,), abs=1e-6)
+
+
 def test_the_effective_rank_counts_directions() -> None:
     rng = np.random.default_rng(0)
     orthogonal = np.linalg.qr(rng.normal(size=(50, 3)))[0]
