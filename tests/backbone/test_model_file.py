@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,8 +121,13 @@ def test_external_data_that_leads_elsewhere_is_refused(name: str, tmp_path: Path
     prepare, fields, said = ATTACKS[name]
     (tmp_path / "m").mkdir()
     prepare(tmp_path)
+    path = saved(external(plain(), **fields), tmp_path / "m")
     with pytest.raises(ModelError, match=said):
-        load_model(saved(external(plain(), **fields), tmp_path / "m"))
+        load_model(path)
+    ended = subprocess.run(
+        [sys.executable, "-m", "dff_onnx", "layers", path], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (5, "") and ended.stderr.count("\n") == 1
 
 
 MADE = (plain, gated, branching, channels_last, lambda: reshaped((1, 3, 32, 32)))

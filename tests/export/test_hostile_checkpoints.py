@@ -17,7 +17,7 @@ import weight_files as files
 from weight_files import call, group, mapping, named, number, numbers, storage, tensor, text
 
 from dff_onnx.errors import CheckpointError
-from dff_onnx.export import open_checkpoint
+from dff_onnx.export import export_file, open_checkpoint
 from dff_onnx.export.pickles import MOST_INSTRUCTIONS, run_pickle
 
 FLAT = np.arange(6, dtype=np.float32)
@@ -89,11 +89,14 @@ def with_program(path: Path, place: str, program: bytes) -> Path:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("attack", CODE)
-def test_no_code_runs_from_any_pickle_of_any_format(tmp_path: Path, attack: str, place: str) -> None:
+def test_no_code_runs_from_any_pickle_of_any_format(
+    tmp_path: Path, attack: str, place: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     marker = tmp_path / "marker"
     with pytest.raises(CheckpointError):
-        read(with_program(tmp_path / "w.pth", place, CODE[attack](marker)))
-    assert not marker.exists()
+        export_file("vgg11", with_program(tmp_path / "w.pth", place, CODE[attack](marker)), tmp_path / "net.onnx")
+    assert not marker.exists() and not (tmp_path / "net.onnx").exists()
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize("attack", ["os.system", "builtins.eval", "name from the stack", "subprocess by INST", "OBJ"])
