@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dff_onnx.cli.network import DeviceChoice, open_network
 from dff_onnx.cli.options import (
     CardFile,
     ChannelOrderOption,
@@ -23,15 +24,6 @@ from dff_onnx.cli.options import (
 if TYPE_CHECKING:
     from dff_onnx.images import Resize
     from dff_onnx.runs.settings import Overlays
-
-
-class DeviceChoice(StrEnum):
-    """Where the network runs."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    tensorrt = "tensorrt"
 
 
 class SolverChoice(StrEnum):
@@ -80,14 +72,10 @@ def run(
 
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
-    from dff_onnx.backbone.runtime import Accelerator
-    from dff_onnx.backbone.session import Backbone
     from dff_onnx.cli.progress import shown, summary
     from dff_onnx.report.results import results_json
     from dff_onnx.runs.run import run as run_folder
     from dff_onnx.runs.settings import Settings
-    from dff_onnx.zoo.cache import cache_folder
-    from dff_onnx.zoo.find import find_model
 
     settings = Settings(
         k=k,
@@ -102,16 +90,10 @@ def run(
     preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
     sign = sign_of(rectify, split)
     with shown() as progress:
-        network = find_model(model, layer, card=card, progress=progress)
-        backbone = Backbone.open(
-            network.path,
-            network.layer,
-            device=device.value,
-            preprocessing=preprocessing,
-            sign=sign,
-            threads=1,
-            accelerator=Accelerator(cache_folder() / "tensorrt", cuda_graph),
-        )
+        backbone = open_network(
+            model, layer, progress,
+            card=card, device=device, cuda_graph=cuda_graph, preprocessing=preprocessing, sign=sign,
+        )  # fmt: skip
         found = run_folder(folder, output, backbone, settings, overwrite=overwrite, progress=progress).found
     if as_json:
         typer.echo(results_json(found), nl=False)

@@ -1,0 +1,57 @@
+"""From a command's options to a network that is open."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dff_onnx.backbone.cut import Sign
+    from dff_onnx.backbone.session import Backbone
+    from dff_onnx.progress import Progress
+    from dff_onnx.records import Preprocessing
+
+
+class DeviceChoice(StrEnum):
+    """Where the network runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    tensorrt = "tensorrt"
+
+
+def open_network(
+    model: str,
+    layer: str | None,
+    progress: Progress,
+    *,
+    card: Path | None,
+    device: DeviceChoice,
+    cuda_graph: bool,
+    preprocessing: Preprocessing | None,
+    sign: Sign,
+) -> Backbone:
+    """The network that MODEL or a card means, fetched where it is not here, for calls that run side by side.
+
+    Args:
+        model, layer, card, device, cuda_graph: as given.
+        progress: follows a download.
+        preprocessing, sign: see `Backbone.open`.
+    """
+    from dff_onnx.backbone.runtime import Accelerator
+    from dff_onnx.backbone.session import Backbone
+    from dff_onnx.zoo.cache import cache_folder
+    from dff_onnx.zoo.find import find_model
+
+    found = find_model(model, layer, card=card, progress=progress)
+    return Backbone.open(
+        found.path,
+        found.layer,
+        device=device.value,
+        preprocessing=preprocessing,
+        sign=sign,
+        threads=1,
+        accelerator=Accelerator(cache_folder() / "tensorrt", cuda_graph),
+    )
