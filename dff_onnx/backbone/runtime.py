@@ -138,6 +138,8 @@ def _providers(runtime: Any, device: Device, accelerator: Accelerator) -> list[A
         kept = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
         where = ("trt_engine_cache_path", "trt_timing_cache_path")
         engines = accelerator.engines
+        if engines:
+            engines.mkdir(parents=True, exist_ok=True)
         providers.append((TENSORRT, kept | dict.fromkeys(where, str(engines)) if engines else {}))
     if CUDA in here:
         providers.append((CUDA, {"enable_cuda_graph": "1"} if accelerator.cuda_graph else {}))

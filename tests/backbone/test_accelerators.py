@@ -18,6 +18,7 @@ from dff_onnx.backbone.runtime import Accelerator
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.errors import DeviceError
 
+ENGINES = Path("engines/here")
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
@@ -25,7 +26,7 @@ ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvid
     ("device", "accelerator", "expected"),
     [
         ("cpu", Accelerator(), ["CPUExecutionProvider"]),
-        ("auto", Accelerator(Path("e")), [("CUDAExecutionProvider", {}), "CPUExecutionProvider"]),
+        ("auto", Accelerator(ENGINES), [("CUDAExecutionProvider", {}), "CPUExecutionProvider"]),
         (
             "cuda",
             Accelerator(cuda_graph=True),
@@ -33,15 +34,15 @@ ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvid
         ),
         (
             "tensorrt",
-            Accelerator(Path("e")),
+            Accelerator(ENGINES),
             [
                 (
                     "TensorrtExecutionProvider",
                     {
                         "trt_engine_cache_enable": "1",
                         "trt_timing_cache_enable": "1",
-                        "trt_engine_cache_path": "e",
-                        "trt_timing_cache_path": "e",
+                        "trt_engine_cache_path": "engines/here",
+                        "trt_timing_cache_path": "engines/here",
                     },
                 ),
                 ("CUDAExecutionProvider", {}),
@@ -56,11 +57,13 @@ ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvid
     ],
 )
 def test_providers_are_asked_for_in_order(
-    device: Any, accelerator: Accelerator, expected: list[Any], monkeypatch: pytest.MonkeyPatch
+    device: Any, accelerator: Accelerator, expected: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runtime, "driver_present", lambda: True)
     there = SimpleNamespace(get_available_providers=lambda: ALL)
     assert runtime._providers(there, device, accelerator) == expected
+    assert ENGINES.is_dir() == (device == "tensorrt" and accelerator.engines is not None)
     monkeypatch.setattr(runtime, "driver_present", lambda: False)
     assert runtime._providers(there, device, accelerator) == ["CPUExecutionProvider"]
 
