@@ -9,9 +9,10 @@ from typing import Literal
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
+from dff_onnx.backbone.free_axes import free_axes
 from dff_onnx.backbone.graph import Candidate, list_layers, metadata_of, resolve_layer
 from dff_onnx.backbone.image_input import image_input, input_layout, refuse_further_inputs, settled
-from dff_onnx.backbone.layouts import free_axes, layouts
+from dff_onnx.backbone.layouts import layouts
 from dff_onnx.backbone.metadata import FORMAT_KEY, Layer, Metadata
 from dff_onnx.backbone.model_file import ModelFile
 from dff_onnx.backbone.runtime import load_runtime

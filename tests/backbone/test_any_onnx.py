@@ -82,15 +82,71 @@ def test_a_fixed_batch_is_filled_up_and_trimmed(batch: int, tmp_path: Path) -> N
         fixed(picture(1, 64, 56))
 
 
-def test_a_constant_of_the_shape_of_a_grid_keeps_the_size(tmp_path: Path) -> None:
-    grid = numpy_helper.from_array(np.ones((1, 1, 40, 56), np.float32), "grid")
-    nodes = [
-        helper.make_node("Conv", ["image", "w1"], ["conv1"], pads=[1, 1, 1, 1]),
-        helper.make_node("Mul", ["conv1", "grid"], ["scaled"]),
-        helper.make_node("Relu", ["scaled"], ["relu1"]),
-    ]
-    made = model(nodes, [weights("w1", 8, 3, 3, 3), grid], "relu1", 8, (1, 3, 40, 56))
-    assert Backbone.open(saved(made, tmp_path), device="cpu").fixed == (1, 40, 56)
+def grid(*shape: int) -> Any:
+    return numpy_helper.from_array(np.ones(shape, np.float32), "grid")
+
+
+# What lies between a convolution of eight channels and the ReLU behind it, and whether any size will do.
+BETWEEN: dict[str, tuple[list[Any], list[Any], bool]] = {
+    "a scale": ([helper.make_node("Mul", ["conv1", "grid"], ["x"])], [grid()], True),
+    "a scale of each channel": ([helper.make_node("Mul", ["grid", "conv1"], ["x"])], [grid(8, 1, 1)], True),
+    "slopes": ([helper.make_node("PRelu", ["conv1", "grid"], ["x"])], [grid(8, 1, 1)], True),
+    "a map": ([helper.make_node("Mul", ["conv1", "grid"], ["x"])], [grid(1, 1, 40, 56)], False),
+    "a row": ([helper.make_node("Add", ["conv1", "grid"], ["x"])], [grid(56)], False),
+    "slopes of places": ([helper.make_node("PRelu", ["conv1", "grid"], ["x"])], [grid(1, 40, 56)], False),
+    "a batch": ([helper.make_node("Mul", ["conv1", "grid"], ["x"])], [grid(1, 8, 1, 1)], True),
+    "coordinates": ([helper.make_node("Concat", ["conv1", "grid"], ["x"], axis=1)], [grid(1, 2, 40, 56)], False),
+    "pictures side by side": ([helper.make_node("Concat", ["conv1", "conv1"], ["x"], axis=0)], [], False),
+    "a computed map": (
+        [helper.make_node("Neg", ["grid"], ["turned"]), helper.make_node("Mul", ["conv1", "turned"], ["x"])],
+        [grid(1, 1, 40, 56)],
+        False,
+    ),
+    "figures of a node": (
+        [
+            helper.make_node("Constant", [], ["row"], value_floats=[1.0] * 56),
+            helper.make_node("Mul", ["conv1", "row"], ["x"]),
+        ],
+        [],
+        False,
+    ),
+    "a figure of a node": (
+        [helper.make_node("Constant", [], ["one"], value_float=2.0), helper.make_node("Mul", ["conv1", "one"], ["x"])],
+        [],
+        True,
+    ),
+    "padding of channels": (
+        [helper.make_node("Pad", ["conv1", "pads"], ["x"])],
+        [numpy_helper.from_array(np.array([0, 1, 0, 0, 0, 0, 0, 0], np.int64), "pads")],
+        False,
+    ),
+    "padding of places": (
+        [helper.make_node("Pad", ["conv1", "pads"], ["x"])],
+        [numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64), "pads")],
+        True,
+    ),
+    "an output of fixed shape": (
+        [helper.make_node("ConvTranspose", ["conv1", "grid"], ["x"], output_shape=[40, 56])],
+        [grid(8, 8, 1, 1)],
+        False,
+    ),
+    "a sum over places": ([helper.make_node("ReduceSum", ["conv1"], ["x"], keepdims=1)], [], False),
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_axes_are_freed_where_nothing_knows_the_size(name: str, tmp_path: Path) -> None:
+    between, tensors, free = BETWEEN[name]
+    convolution = helper.make_node("Conv", ["image", "w1"], ["conv1"], pads=[1, 1, 1, 1])
+    nodes = [convolution, *between, helper.make_node("Relu", ["x"], ["relu1"])]
+    made = model(nodes, [weights("w1", 8, 3, 3, 3), *tensors], "relu1", 8, (1, 3, 40, 56))
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("relu1", TensorProto.FLOAT, [None] * 4))
+    backbone = Backbone.open(saved(made, tmp_path), "relu1", device="cpu")
+    assert backbone.fixed == ((None, None, None) if free else (1, 40, 56))
+    values = to_input(picture(1, 40, 56), TORCHVISION)
+    np.testing.assert_array_equal(backbone(picture(1, 40, 56)), by_hand(made, "relu1", values))
+    if free:
+        assert backbone(picture(2, 64, 32)).shape[0] == 2
 
 
 def test_a_float16_network_takes_float32_and_gives_float32(tmp_path: Path) -> None:
