@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, TensorProto, helper
 
+from dff_onnx.backbone.float16 import halved, references
 from dff_onnx.backbone.free_axes import free_axes
-from dff_onnx.backbone.graph import Candidate, list_layers, metadata_of, resolve_layer
-from dff_onnx.backbone.image_input import image_input, input_layout, refuse_further_inputs, settled
-from dff_onnx.backbone.layouts import layouts
+from dff_onnx.backbone.graph import Candidate, layout_of, list_layers, metadata_of, resolve_layer
+from dff_onnx.backbone.image_input import refuse_further_inputs, settled
 from dff_onnx.backbone.metadata import FORMAT_KEY, Layer, Metadata
 from dff_onnx.backbone.model_file import ModelFile
-from dff_onnx.backbone.runtime import load_runtime
-from dff_onnx.backbone.shapes import FLOATS
+from dff_onnx.backbone.shapes import FLOATS, PROBE
 from dff_onnx.errors import ModelError, UsageError
 from dff_onnx.records import Layout, Preprocessing
 
@@ -35,6 +34,7 @@ def cut(
     preprocessing: Preprocessing | None = None,
     sign: Sign = "keep",
     float16: bool = False,
+    size: int = PROBE,
 ) -> ModelProto:
     """The network up to the layers, which become its outputs.
 
@@ -48,6 +48,7 @@ def cut(
         sign: what becomes of features that can be negative, see `Sign`.
         float16: store weights and compute in half precision; input and outputs stay as they are. For GPUs: most CPUs
             compute it by way of float32.
+        size: height and width of the probe, for networks that take some sizes only.
 
     Raises:
         ModelError: when there is no such layer, or it has no grid, or needs more than the image.
@@ -57,7 +58,7 @@ def cut(
     if not layers:
         raise UsageError("cut: at least one --layer is needed")
     names = list(dict.fromkeys(resolve_layer(model, layer, path) for layer in layers))
-    known = {candidate.name: candidate for candidate in list_layers(model, path)}
+    known = {candidate.name: candidate for candidate in list_layers(model, path, size)}
     for name in names:
         if name not in known:
             raise ModelError(f"{path}: {name!r} has no grid of features; `dff-onnx layers` lists those that do")
@@ -78,7 +79,7 @@ def cut(
     if metadata:
         helper.set_model_props(made, metadata.to_properties())
     if float16:
-        made = _halved(made, path)
+        made = halved(made, path, size)
     onnx.checker.check_model(made)
     return made
 
@@ -100,7 +101,7 @@ def rows_model(model: ModelProto, layer: str, path: Path, sign: Sign = "keep") -
     """
     made = _truncated(model, [layer])
     refuse_further_inputs(made, path, layer)
-    layout = layouts(made.graph, input_layout(image_input(made, path))).get(layer, "NCHW")
+    layout = layout_of(model, layer, path)
     name = _signed(made.graph, layer, sign, layout)
     made.graph.node.append(helper.make_node("Cast", [name], [f"{ROWS}.float32"], to=TensorProto.FLOAT))
     perm = [0, 2, 3, 1] if layout == "NCHW" else [0, 1, 2, 3]
@@ -108,21 +109,6 @@ def rows_model(model: ModelProto, layer: str, path: Path, sign: Sign = "keep") -
     del made.graph.output[:]
     made.graph.output.append(helper.make_tensor_value_info(ROWS, TensorProto.FLOAT, [None] * 4))
     return made, name
-
-
-def _halved(model: ModelProto, path: Path) -> ModelProto:
-    """In half precision, by ONNX Runtime's own tool."""
-    load_runtime()
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-    from onnxruntime.transformers.onnx_model import OnnxModel
-
-    try:
-        halved = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be made float16: {error}") from error
-    halved.topological_sort()  # it puts what it adds at the end
-    made: ModelProto = halved.model
-    return made
 
 
 def _signed(graph: GraphProto, name: str, sign: Sign, layout: Layout) -> str:
@@ -173,17 +159,8 @@ def _needed(graph: GraphProto, names: Sequence[str]) -> set[str]:
             continue
         needed.add(name)
         if name in makers:
-            waiting += _references(makers[name])
+            waiting += references(makers[name])
     return needed
-
-
-def _references(node: NodeProto) -> list[str]:
-    names = [name for name in node.input if name]
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            names += [name for inner in graph.node for name in _references(inner)]
-            names += [output.name for output in graph.output]  # an inner graph may hand an outer tensor on
-    return names
 
 
 def _set_outputs(graph: GraphProto, layers: Sequence[Layer], sources: Sequence[Candidate]) -> None:

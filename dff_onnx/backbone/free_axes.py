@@ -7,12 +7,16 @@ may have the shape of a grid. A file that merely runs at another size may comput
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from dff_onnx.backbone.image_input import input_layout, open_inputs
+from dff_onnx.backbone.lattice import WINDOWS
 from dff_onnx.backbone.layouts import CHANNELS_FIRST, attribute, layouts
+from dff_onnx.backbone.shapes import PROBE, shapes_of
+from dff_onnx.errors import ModelError
 from dff_onnx.records import Layout
 
 # Operators that treat every picture, and every place of it, alike, whatever the size.
@@ -49,7 +53,7 @@ def free_axes(model: ModelProto) -> bool:
     free = [axes[axis] for axis in ((0, 2, 3) if layout == "NCHW" else (0, 1, 2))]
     if not any(axis.dim_value for axis in free):
         return True
-    if not _alike_everywhere(model.graph, layout):
+    if not _alike_everywhere(model.graph, layout) or not _windows_are_parts(model):
         return False
     for axis, name in zip(free, ("n", "h", "w"), strict=True):
         if axis.dim_value:
@@ -69,6 +73,20 @@ def _alike_everywhere(graph: GraphProto, image: Layout) -> bool:
         elif inputs and all(name in constants for name in inputs):
             constants |= dict.fromkeys(node.output)
         elif not _alike(node, constants, known):
+            return False
+    return True
+
+
+def _windows_are_parts(model: ModelProto) -> bool:
+    """Whether no window covers its whole grid: that is a global pooling, and would be none at another size."""
+    windows = [node for node in model.graph.node if node.op_type in WINDOWS]
+    try:
+        shapes = shapes_of(model, Path(), PROBE)
+    except ModelError:
+        return False
+    for node in windows:
+        after, before = shapes.get(node.output[0]), shapes.get(node.input[0])
+        if after is None or (math.prod(after.shape[2:]) == 1 and (not before or math.prod(before.shape[2:]) > 1)):
             return False
     return True
 

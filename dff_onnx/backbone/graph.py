@@ -9,6 +9,7 @@ from pathlib import Path
 from onnx import ModelProto, NodeProto, ValueInfoProto
 
 from dff_onnx.backbone.image_input import image_input, input_layout
+from dff_onnx.backbone.lattice import lattice_of
 from dff_onnx.backbone.layouts import layouts
 from dff_onnx.backbone.metadata import Metadata
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
@@ -65,7 +66,11 @@ def list_layers(model: ModelProto, path: Path, size: int = PROBE) -> tuple[Candi
     Raises:
         ModelError: when the network has no image input, or shapes cannot be inferred.
     """
-    shapes, larger = shapes_of(model, path, size), shapes_of(model, path, 2 * size)
+    shapes = shapes_of(model, path, size)
+    try:
+        larger = shapes_of(model, path, 2 * size)
+    except ModelError:  # it declares any size, and takes one
+        larger = shapes
     image = image_input(model, path)
     turned, seen = layouts(model.graph, input_layout(image)), _height(image) or size
     proved = nonnegative_tensors(model.graph)
@@ -76,16 +81,48 @@ def list_layers(model: ModelProto, path: Path, size: int = PROBE) -> tuple[Candi
             tensor = shapes.get(name)
             if tensor is None or len(tensor.shape) != 4 or name in gates:
                 continue
-            layout = turned.get(name, "NCHW")
+            layout = turned.get(name) or _seen_layout(tensor.shape, larger[name].shape if name in larger else ())
             channels, height, width = _first(tensor.shape, layout)
             if channels < FEWEST_CHANNELS or min(height, width) < 2:
                 continue
             # Borders cost cells (224 pixels, 13 cells); what twice the picture adds does not suffer from them.
             more = _first(larger[name].shape, layout)[1] - height if name in larger else 0
-            stride = round(size / more) if more > 0 else max(round(seen / height), 1)
+            stride = round(size / more) if more > 0 else _stride(model, name, path) or max(round(seen / height), 1)
             sign = name in proved
             found.append(Candidate(name, node.op_type, channels, height, width, stride, sign, layout, tensor.dtype))
     return tuple(found)
+
+
+def layout_of(model: ModelProto, layer: str, path: Path) -> Layout:
+    """Where a layer's channels are: what the operators tell, else what two sizes of picture show.
+
+    Args:
+        model: the network.
+        layer: a tensor's name.
+        path: the network's file, for the sentence.
+    """
+    told = layouts(model.graph, input_layout(image_input(model, path))).get(layer)
+    if told:
+        return told
+    try:
+        return next((c.layout for c in list_layers(model, path) if c.name == layer), "NCHW")
+    except ModelError:
+        return "NCHW"
+
+
+def _seen_layout(shape: Shape, larger: Shape) -> Layout:
+    """Behind a Reshape no operator tells the layout; the axes that grow with the picture are its places."""
+    grown = [axis for axis, (one, other) in enumerate(zip(shape, larger, strict=False)) if one != other]
+    last = grown == [1, 2] or (not grown and shape[1] == shape[2] != shape[3])
+    return "NHWC" if last else "NCHW"
+
+
+def _stride(model: ModelProto, layer: str, path: Path) -> int:
+    """By the windows between the image and a layer, 0 where they do not tell."""
+    try:
+        return round(lattice_of(model, layer, path).stride)
+    except ModelError:
+        return 0
 
 
 def _height(image: ValueInfoProto) -> int:

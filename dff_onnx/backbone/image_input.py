@@ -63,6 +63,9 @@ def settled(model: ModelProto, path: Path, said: Preprocessing | None) -> Prepro
     """
     source = image_input(model, path)
     kind, layout = source.type.tensor_type.elem_type, input_layout(source)
+    channels = source.type.tensor_type.shape.dim[1 if layout == "NCHW" else 3].dim_value
+    if channels not in (0, 3):
+        raise ModelError(f"{path}: its input {source.name!r} has {channels} channels; a backbone takes RGB pictures")
     if kind not in DTYPES:
         name = TensorProto.DataType.Name(kind).lower()
         raise ModelError(f"{path}: its input {source.name!r} is {name}; a backbone takes uint8 or float images")
@@ -111,7 +114,7 @@ def fill_inputs(model: ModelProto, constants: Mapping[str, float], path: Path) -
             raise ModelError(f"{path}: its input {name!r} has the shape {shape}, too large to be a constant")
         try:
             values = np.full(shape, value).astype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, NotImplementedError, TypeError, ValueError) as error:
             raise ModelError(f"{path}: its input {name!r} is not of numbers, so no constant fits") from error
         model.graph.initializer.append(numpy_helper.from_array(values, name))
         if model.ir_version >= 4:  # older files list their initializers among the inputs

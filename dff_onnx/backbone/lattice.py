@@ -85,7 +85,7 @@ def lattice_of(model: ModelProto, layer: str, path: Path) -> Lattice:
 
 def _through(node: NodeProto, lattice: Lattice, kernels: dict[str, tuple[int, ...]], path: Path) -> Lattice:
     said = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    kernel = list(said.get("kernel_shape") or kernels[node.input[1]][2:])
+    kernel = list(said.get("kernel_shape") or kernels.get(node.input[1] if len(node.input) > 1 else "", ())[2:])
     strides, dilations = list(said.get("strides", [1, 1])), list(said.get("dilations", [1, 1]))
     pads = list(said.get("pads", [0] * 4))
     if len(kernel) != 2 or len({*strides}) > 1:

@@ -14,6 +14,8 @@ CHANNELS_FIRST = {
     "BatchNormalization", "InstanceNormalization", "LRN", "DepthToSpace", "SpaceToDepth", "GroupNormalization",
 }  # fmt: skip
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+# Operators behind which nothing is known of the axes.
+UNTOLD = {"Einsum", "Flatten", "Gather", "GatherND", "Gemm", "Reshape", "Shape", "Squeeze", "Unsqueeze"}
 
 
 def layouts(graph: GraphProto, image: Layout) -> dict[str, Layout]:
@@ -35,6 +37,8 @@ def layouts(graph: GraphProto, image: Layout) -> dict[str, Layout]:
 def _layout(node: NodeProto, known: dict[str, Layout]) -> Layout | None:
     if node.op_type in CHANNELS_FIRST:
         return "NCHW"
+    if node.op_type in UNTOLD:
+        return None
     before = next((known[name] for name in node.input if name in known), None)
     if node.op_type != "Transpose":
         return before

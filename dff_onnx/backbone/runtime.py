@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -70,7 +71,8 @@ class Accelerator:
     """How a GPU is used, where one is.
 
     Attributes:
-        engines: folder for TensorRT's engines, which take minutes to build; None keeps none.
+        engines: folder for TensorRT's engines, which take minutes to build (each network gets one of its own in it);
+            None keeps none.
         cuda_graph: capture one graph for each shape of batch, and replay it.
     """
 
@@ -95,6 +97,10 @@ def create_session(
     if device not in get_args(Device):
         raise UsageError(f"device: {device!r} is not one of {', '.join(get_args(Device))}")
     runtime, accelerator = load_runtime(), accelerator or Accelerator()
+    if accelerator.engines:
+        # TensorRT tells engines apart by names of nodes alone: networks of other weights would share one.
+        digest = hashlib.sha256(model).hexdigest()
+        accelerator = replace(accelerator, engines=accelerator.engines / digest[:16])
     session = _session(runtime, model, _providers(runtime, device, accelerator), threads)
     found = device_of_session(session)
     if device in ("cuda", "tensorrt") and found != device:

@@ -128,9 +128,13 @@ def _nothing(source: ValueInfoProto) -> NDArray[Any]:
     return np.zeros(shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
 
 
-def _fix(source: ValueInfoProto, size: int) -> None:
+def fixed_shape(source: ValueInfoProto, size: int) -> tuple[int, ...]:
+    """The shape of an image input for one picture of that size; axes of fixed size stay as they are."""
     axes = source.type.tensor_type.shape.dim
-    wanted = (1, size, size, 3) if input_layout(source) == "NHWC" else (1, axes[1].dim_value or 3, size, size)
-    for axis, value in zip(axes, wanted, strict=True):
-        if not axis.dim_value:  # an axis of fixed size stays as it is
-            axis.dim_value = value
+    wanted = (1, size, size, 3) if input_layout(source) == "NHWC" else (1, 3, size, size)
+    return tuple(axis.dim_value or value for axis, value in zip(axes, wanted, strict=True))
+
+
+def _fix(source: ValueInfoProto, size: int) -> None:
+    for axis, value in zip(source.type.tensor_type.shape.dim, fixed_shape(source, size), strict=True):
+        axis.dim_value = value

@@ -26,6 +26,7 @@ def cut(
     output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file to write.")],
     rectify: Rectify = False,
     split: Split = False,
+    size: Annotated[int, typer.Option(min=32, help="Height and width of the probe, in pixels.")] = 224,
     float16: Annotated[bool, typer.Option("--float16", help="Half precision inside, for GPUs.")] = False,
     constant: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for an input beside the image; may be repeated.")
@@ -51,7 +52,7 @@ def cut(
         found = [find_model(model, name, progress=progress) for name in layer]
     file = load_model(found[0].path, dict(map(_constant, constant or ())))
     names = [one.layer for one in found if one.layer]
-    made = truncated(file, names, preprocessing=preprocessing, sign=sign_of(rectify, split), float16=float16)
+    made = truncated(file, names, preprocessing=preprocessing, sign=sign_of(rectify, split), float16=float16, size=size)
     data = made.SerializeToString(deterministic=True)
     write_atomically(output, data)
     outputs = ", ".join(tensor.name for tensor in made.graph.output)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -111,10 +110,10 @@ def _table(compared: LayerComparison, k: int) -> str:
     )
     lines = [" ".join(f"{name:>{width}}" for name, width in columns) + "  layer"]
     for layer in compared.layers:
-        explained, stable = layer.at(k) if k in layer.ks else (math.nan, math.nan)
+        explained, stable = (f"{layer.at(k)[0]:.1%}", f"{layer.at(k)[1]:.2f}") if k in layer.ks else ("-", "-")
         grid, mark = f"{layer.height}x{layer.width}", " *" if layer.name == compared.recommended else ""
         figures = f"{layer.channels:>8} {grid:>9} {layer.zeros:>5.0%} {layer.dead:>5.0%} {layer.effective_rank:>6.1f}"
-        lines.append(f"{figures} {explained:>6.1%} {stable:>6.2f} {layer.milliseconds:>6.1f}  {layer.name}{mark}")
+        lines.append(f"{figures} {explained:>6} {stable:>6} {layer.milliseconds:>6.1f}  {layer.name}{mark}")
     return "\n".join([*lines, f"* --layer {compared.recommended} -k {compared.k}: {compared.reason}"])
 
 

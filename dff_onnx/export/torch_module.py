@@ -158,8 +158,11 @@ def _made(name: str) -> Any:
         found = getattr(_module(library), attribute)
     except (ImportError, AttributeError, OSError, RuntimeError, ValueError, SyntaxError) as error:
         raise UsageError(f"{name}: cannot be loaded ({type(error).__name__}: {_line(error)})") from error
-    # A module or a callable that makes one; what it raises is its own affair and shows as it is.
-    return found() if isinstance(found, type) or not hasattr(found, "named_modules") else found
+    if isinstance(found, type) or not hasattr(found, "named_modules"):
+        if not callable(found):
+            raise UsageError(f"{name}: is a {type(found).__name__}, not a network or a callable that makes one")
+        return found()  # what it raises is its own affair and shows as it is
+    return found
 
 
 def _module(library: str) -> Any:
@@ -169,10 +172,14 @@ def _module(library: str) -> Any:
             return importlib.import_module(library)
         finally:
             sys.path.remove("")
-    spec = importlib.util.spec_from_file_location(Path(library).stem, library)
+    path = Path(library).resolve()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"no Python file {library}")
     module = importlib.util.module_from_spec(spec)
+    # As `python file.py` has it: the file's neighbours can be imported, and its classes know their module.
+    sys.modules[path.stem] = module
+    sys.path.insert(0, str(path.parent))
     spec.loader.exec_module(module)
     return module
 
@@ -337,6 +344,8 @@ def _compared(plan: _Plan, model: ModelProto) -> Parity:
             expected = _with_sign(_wrapped(plan)(torch.from_numpy(pixels)).numpy(), plan.sign)
         if found.shape != expected.shape:
             raise ModelError(f"{plan.layer}: its file gives {found.shape}, PyTorch {expected.shape}")
+        if not (np.isfinite(found).all() and np.isfinite(expected).all()):
+            raise ModelError(f"{plan.layer}: has values that are not finite, in its file or in PyTorch")
         worst = max(worst, float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-30)))
     return Parity(worst, tuple(dict.fromkeys(sizes)), torch.__version__)
 

@@ -15,8 +15,8 @@ from dff_onnx.errors import UsageError
 Form = Literal["planes", "last", "tokens"]
 # Tokens before those of the patches: class, distillation, registers.
 SPECIAL = range(9)
-# Pixels that the second picture is higher; half of them it is wider.
-LARGER = 64
+# Pixels that the second picture is higher; half of them it is wider: cells more at a stride of 64, too.
+LARGER = 128
 
 # PyTorch is not installed where types are checked: a module and a tensor are what they are.
 Module = Any

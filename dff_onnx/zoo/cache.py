@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from dff_onnx.errors import OutputError
+from dff_onnx.errors import OutputError, UsageError
 
 VARIABLE = "DFF_ONNX_CACHE"
 # How often a lock is asked for, in seconds.
@@ -20,7 +20,10 @@ PATIENCE = 0.2
 def cache_folder() -> Path:
     """`DFF_ONNX_CACHE`, or where the system keeps caches: `~/.cache/dff-onnx` on Linux."""
     if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser()
+        try:
+            return Path(named).expanduser()
+        except RuntimeError as error:
+            raise UsageError(f"{VARIABLE}: {named!r} names no folder ({error})") from error
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "dff-onnx" / "Cache"
     if sys.platform == "darwin":

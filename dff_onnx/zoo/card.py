@@ -167,7 +167,9 @@ def _weights(said: Any) -> Weights | None:
         raise ValueError("weights must be a table")
     _refuse_unknown(said, {"url", "sha256", "mib"}, "weights.")
     url, sha256, mib = said.get("url", ""), said.get("sha256", ""), said.get("mib", 0.0)
-    if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError(f"weights.url must be of ASCII, with other letters as %XX, found {url!r}")
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise ValueError(f"weights.url must begin with https:// or http://, found {url!r}")
     if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{8,64}", sha256):
         raise ValueError("weights.sha256 must be the first 8 to 64 hexadecimal digits, in lower case")

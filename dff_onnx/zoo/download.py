@@ -83,6 +83,7 @@ def _fetched(weights: Weights, part: Path, target: Path, progress: Progress) -> 
         before = _size(part)
         try:
             _append(weights, part, progress)
+            _check_length(weights, part)
             return begun > 0
         except _InterruptedError as error:
             fruitless = 0 if _size(part) > before else fruitless + 1
@@ -144,10 +145,15 @@ def _copy(answer: Any, part: Path, weights: Weights, start: int, progress: Progr
                 raise NetworkError(f"{weights.url}: sends more than the {limit / MIB:.0f} MiB it may have; given up")
         file.flush()
         os.fsync(file.fileno())
-    # A card's size is rounded to three digits; an answer may end early and say that this is its length.
-    missing = max((end or 0) - place, int((weights.mib - 0.001) * MIB) - place)
-    if missing > 0:
-        raise _InterruptedError(f"broke off {missing} bytes before the end")
+    if end is not None and place < end:
+        raise _InterruptedError(f"broke off {end - place} bytes before the end")
+
+
+def _check_length(weights: Weights, part: Path) -> None:
+    """An answer may end early and say that this is its length; what the card says of it may be generous, too."""
+    missing = int((weights.mib - 0.001) * MIB) - _size(part)
+    if missing > 0 and not _is(part, weights):
+        raise _InterruptedError(f"ended {missing} bytes before the size that the card says")
 
 
 def _piece(answer: Any) -> bytes:

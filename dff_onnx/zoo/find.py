@@ -108,7 +108,7 @@ def onnx_file(card: Card) -> Path:
         return embedded_model()
     made_of = [card.architecture, card.layer, card.weights.sha256, card.preprocessing.to_dict(), OPSET]
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / "models" / f"{card.name}-{card.layer.replace('/', '.')}-{digest[:8]}.onnx"
+    return cache_folder() / "models" / f"{card.name}-{card.layer.replace('/', '.')[:80]}-{digest[:8]}.onnx"
 
 
 def _make(card: Card, path: Path, progress: Progress) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from nets import channels_last, model, picture, plain, reshaped, saved, weights
+from nets import branching, channels_last, model, picture, plain, reshaped, saved, weights
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from dff_onnx.backbone.cut import cut
@@ -130,6 +130,29 @@ BETWEEN: dict[str, tuple[list[Any], list[Any], bool]] = {
         [grid(8, 8, 1, 1)],
         False,
     ),
+    "a pooling of the whole grid": (
+        [
+            helper.make_node("AveragePool", ["conv1"], ["pooled"], kernel_shape=[40, 56]),
+            helper.make_node("Sigmoid", ["pooled"], ["gate"]),
+            helper.make_node("Mul", ["conv1", "gate"], ["x"]),
+        ],
+        [],
+        False,
+    ),
+    "a global pooling": (
+        [
+            helper.make_node("GlobalAveragePool", ["conv1"], ["pooled"]),
+            helper.make_node("Sigmoid", ["pooled"], ["gate"]),
+            helper.make_node("Mul", ["conv1", "gate"], ["x"]),
+        ],
+        [],
+        True,
+    ),
+    "statistics of the batch": (
+        [helper.make_node("BatchNormalization", ["conv1", *["c"] * 4], ["x", "m", "v"], training_mode=1)],
+        [numpy_helper.from_array(np.ones(8, np.float32), "c")],
+        False,
+    ),
     "a sum over places": ([helper.make_node("ReduceSum", ["conv1"], ["x"], keepdims=1)], [], False),
 }
 
@@ -182,6 +205,94 @@ def test_half_precision_halves_the_file_and_barely_moves_the_features(real_data:
     values = [Backbone.open(saved(made, tmp_path, "x.onnx"), device="cpu")(pixels) for made in (whole, half)]
     one, other = (value.ravel() / np.linalg.norm(value) for value in values)
     assert 0.9999 < one @ other < 1 and values[1].dtype == np.float32
+
+
+@pytest.mark.parametrize("between", ["figure", "quantized", "branch"])
+def test_odd_graphs_are_halved_too(between: str, tmp_path: Path) -> None:
+    if between == "branch":
+        made = branching()
+    else:
+        nodes = {
+            "figure": [
+                helper.make_node("Constant", [], ["two"], value_float=2.0),
+                helper.make_node("Mul", ["conv1", "two"], ["x"]),
+            ],
+            "quantized": [
+                helper.make_node("QuantizeLinear", ["conv1", "step"], ["q"]),
+                helper.make_node("DequantizeLinear", ["q", "step"], ["x"]),
+            ],
+        }[between]
+        made = model(
+            [
+                helper.make_node("Conv", ["image", "w1"], ["conv1"]),
+                *nodes,
+                helper.make_node("Relu", ["x"], ["end"]),
+            ],
+            [weights("w1", 8, 3, 3, 3), numpy_helper.from_array(np.array(0.01, np.float32), "step")],
+            "end",
+            8,
+        )
+    file = load_model(saved(made, tmp_path))
+    half = saved(cut(file, ["end"], preprocessing=TORCHVISION, float16=True, size=64), tmp_path, "half.onnx")
+    values = Backbone.open(file.path, "end", device="cpu")(picture())
+    np.testing.assert_allclose(Backbone.open(half, device="cpu")(picture()), values, atol=2e-2, rtol=1e-2)
+
+
+def test_what_float16_cannot_hold_is_refused(tmp_path: Path) -> None:
+    big = numpy_helper.from_array(np.full((8, 3, 3, 3), 1e6, np.float32), "w1")
+    nodes = [helper.make_node("Conv", ["image", "w1"], ["conv1"]), helper.make_node("Relu", ["conv1"], ["end"])]
+    file = load_model(saved(model(nodes, [big], "end", 8), tmp_path))
+    with pytest.raises(ModelError, match="float16"):
+        cut(file, ["end"], float16=True, size=64)
+
+
+def test_tokens_that_become_a_grid_have_their_channels_last(tmp_path: Path) -> None:
+    sizes = {"flat": [0, 8, -1], "grid": [-1, 16, 16, 12]}
+    nodes = [
+        helper.make_node("Conv", ["image", "w1"], ["conv1"], strides=[4, 4]),
+        helper.make_node("Reshape", ["conv1", "flat"], ["tokens"]),
+        helper.make_node("Transpose", ["tokens"], ["turned"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["turned", "w2"], ["mixed"]),
+        helper.make_node("Reshape", ["mixed", "grid"], ["cells"]),
+        helper.make_node("Relu", ["cells"], ["end"]),
+    ]
+    tensors = [numpy_helper.from_array(np.array(v, np.int64), k) for k, v in sizes.items()]
+    made = model(nodes, [weights("w1", 8, 3, 4, 4), weights("w2", 8, 12), *tensors], "end", 12, ("n", 3, 64, 64))
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("end", TensorProto.FLOAT, ["n", 16, 16, 12]))
+    path = saved(made, tmp_path)
+    found = list_layers(load_model(path).model, path)[-1]
+    assert (found.channels, found.height, found.width, found.stride, found.layout) == (12, 16, 16, 4, "NHWC")
+    backbone = Backbone.open(path, "end", device="cpu")
+    assert backbone(picture(2, 64, 64)).shape == (2, 12, 16, 16)
+
+
+def test_a_size_that_is_declared_free_and_is_not(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["image", "w1"], ["conv1"], pads=[1, 1, 1, 1], strides=[2, 2]),
+        helper.make_node("Add", ["conv1", "place"], ["placed"]),
+        helper.make_node("Relu", ["placed"], ["end"]),
+    ]
+    made = model(nodes, [weights("w1", 8, 3, 3, 3), weights("place", 1, 8, 32, 32)], "end", 8)
+    path = saved(made, tmp_path)
+    found = list_layers(load_model(path).model, path, 64)
+    assert [(c.name, c.stride) for c in found] == [("conv1", 2), ("placed", 2), ("end", 2)]
+    assert cut(load_model(path), ["end"], size=64).graph.output[0].name == "end"
+
+
+def test_the_stride_of_a_fixed_size_is_that_of_the_windows(real_data: Path, tmp_path: Path) -> None:
+    made = load_model(real_data / "models" / "squeezenet1_1.onnx").model
+    for axis, value in zip(made.graph.input[0].type.tensor_type.shape.dim, (1, 3, 224, 224), strict=True):
+        axis.dim_value = value
+    strides = {c.name: c.stride for c in list_layers(load_model(saved(made, tmp_path)).model, tmp_path)}
+    assert strides["/fires.7/Concat_output_0"] == 16
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_pictures_that_are_not_rgb_are_refused(channels: int, tmp_path: Path) -> None:
+    nodes = [helper.make_node("Conv", ["image", "w1"], ["conv1"]), helper.make_node("Relu", ["conv1"], ["end"])]
+    made = model(nodes, [weights("w1", 8, channels, 3, 3)], "end", 8, ("n", channels, "h", "w"))
+    with pytest.raises(ModelError, match=f"has {channels} channels; a backbone takes RGB"):
+        Backbone.open(saved(made, tmp_path), "end", device="cpu")
 
 
 def test_float64_pixels_are_made_of_float32(tmp_path: Path) -> None:

@@ -60,6 +60,26 @@ class Gridded(nn.Module):
         return out
 
 
+class NotFinite(nn.Module):
+    """The logarithm of what is negative in half of the places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.end = nn.Conv2d(3, 8, 4, 4), nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.end(self.stem(x).log())
+        return out
+
+
+def deep() -> nn.Module:
+    """Stride 64."""
+    return nn.Sequential(*(nn.Conv2d(3 if i == 0 else 8, 8, 3, 2, 1) for i in range(6)))
+
+
+three = 3
+
+
 class Pair(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x, x

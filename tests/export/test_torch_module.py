@@ -18,7 +18,7 @@ import pytest
 from dff_onnx.backbone.graph import list_layers, metadata_of
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.session import Backbone, to_input
-from dff_onnx.errors import CheckpointError, UsageError
+from dff_onnx.errors import CheckpointError, ModelError, UsageError
 from dff_onnx.records import Preprocessing
 
 pytestmark = [
@@ -153,6 +153,7 @@ def test_pixels_in_and_negative_values_settled(sign: Any, small: ModuleType, tmp
         ("small_networks:Shared", "tail", r"shape \(2, 5\) .* no grid of features"),
         ("small_networks:number", "x", "gives a int, not a torch.nn.Module"),
         ("small_networks:nothing", "x", "cannot be loaded"),
+        ("small_networks:three", "x", "is a int, not a network or a callable"),
         ("no_such_package:net", "x", "cannot be loaded"),
         ("small_networks", "x", "package.module:callable"),
         ("torchvision:vgg12", "x", "cannot be loaded"),
@@ -165,6 +166,21 @@ def test_a_mistake_gets_one_sentence(name: str, layer: str, said: str, nets: Mod
     with pytest.raises(UsageError, match=said):
         export_module(load_network(name), layer, tmp_path / "net.onnx", size=64)
     assert not list(tmp_path.iterdir())
+
+
+def test_values_that_are_not_finite_are_no_parity(small: ModuleType, tmp_path: Path) -> None:
+    from dff_onnx.export.torch_module import export_module
+
+    with pytest.raises(ModelError, match="not finite"):
+        export_module(small.NotFinite().eval(), "end", tmp_path / "net.onnx", size=64)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stride_of_64_has_a_grid(small: ModuleType, tmp_path: Path) -> None:
+    from dff_onnx.export.torch_module import export_module
+
+    made = export_module(small.deep().eval(), "5", tmp_path / "net.onnx")
+    assert (made.layer.stride, made.layer.channels, made.fixed) == (64, 8, None)
 
 
 def test_weights_come_from_a_file_and_must_fit(small: ModuleType, tmp_path: Path) -> None:
@@ -185,7 +201,12 @@ def test_the_script_lists_and_exports_a_file_of_ones_own(small: ModuleType, tmp_
     import torch
 
     source = tmp_path / "mine.py"
-    source.write_text(Path(str(small.__file__)).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "beside.py").write_text(Path(str(small.__file__)).read_text(encoding="utf-8"), encoding="utf-8")
+    source.write_text(  # a neighbour, and a class that asks for its module
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom beside import Shared\n"
+        "@dataclass\nclass Settings:\n    width: int = 3\n",
+        encoding="utf-8",
+    )
     torch.save(small.Shared().state_dict(), tmp_path / "w.pth")
     common = [sys.executable, str(SCRIPT), f"{source}:Shared", "--weights", str(tmp_path / "w.pth"), "--size", "64"]
     listed = subprocess.run([*common, "--list"], capture_output=True, text=True, check=True).stdout

@@ -84,6 +84,7 @@ def test_a_card_of_ones_own_needs_little(tmp_path: Path) -> None:
         ("vgg11", "vgg12", "architecture is 'vgg12', and there are vgg11"),
         ("https:", "file:", "must begin with https://"),
         ("https://example.org/models/", "https:///", "must begin with https://"),
+        ("mine-01234567.pth", "née-01234567.pth", "must be of ASCII"),
         ("mine-01234567.pth", "", "must end in a plain file name"),
         ("mine-01234567.pth", "%2e%2e%2fmine-01234567.pth%00", "must end in a plain file name"),
         ('sha256 = "01234567"', 'sha256 = "0123456"', "8 to 64 hexadecimal digits"),

@@ -60,6 +60,13 @@ def test_the_file_arrives_whole(manners: tuple[str, ...], tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["w"]
 
 
+@pytest.mark.parametrize("mib", [2.9, 3.1, 40.0])
+def test_a_size_that_a_card_says_roughly_is_no_obstacle(mib: float, tmp_path: Path) -> None:
+    with serving(DATA, "no range") as server:
+        download(weights(server.url, mib=mib), tmp_path / "w", Silent())
+    assert (tmp_path / "w").read_bytes() == DATA and len(server.asked) == 1
+
+
 def test_what_came_before_is_not_asked_for_again(tmp_path: Path) -> None:
     (tmp_path / "w.part").write_bytes(DATA[:1000])
     counter = Counter()

@@ -120,6 +120,12 @@ def test_a_lock_is_waited_for_and_freed_by_death(tmp_path: Path) -> None:
     holder.stdout.close()
 
 
+def test_a_cache_folder_that_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFF_ONNX_CACHE", "~nobody-of-that-name/x")
+    with pytest.raises(UsageError, match="DFF_ONNX_CACHE: '~nobody-of-that-name/x' names no folder"):
+        find_model("vgg19")
+
+
 def test_a_name_of_nothing_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"'vgg-19' is no file and no network .*did you mean vgg19\?.*models list"):
         find_model("vgg-19")
