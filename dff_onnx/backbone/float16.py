@@ -37,7 +37,7 @@ def halved(model: ModelProto, path: Path, size: int = PROBE) -> ModelProto:
     source.CopyFrom(model)
     _figures_as_tensors(source.graph)
     invalid: type[Exception] = onnx.checker.ValidationError
-    refused = (invalid, AttributeError, KeyError, TypeError, ValueError, *runtime_errors())
+    refused: tuple[type[Exception], ...] = (invalid, AttributeError, KeyError, TypeError, ValueError, *runtime_errors())
     try:
         made: ModelProto = convert_float_to_float16(
             source, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *QUANTIZERS]
