@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 
 def weights(name: str, *shape: int, seed: int = 0) -> TensorProto:
@@ -135,3 +135,15 @@ def channels_last(shape: tuple[Any, ...] = ("n", "h", "w", 3), kind: int = Tenso
     )
     made.graph.output[0].CopyFrom(helper.make_tensor_value_info("relu1", TensorProto.FLOAT, ["n", None, None, 8]))
     return made
+
+
+def by_hand(made: ModelProto, layer: str, values: Any, source: str = "image") -> Any:
+    """What plain ONNX Runtime makes of the network."""
+    import onnxruntime
+
+    copy = ModelProto()
+    copy.CopyFrom(made)
+    del copy.graph.output[:]
+    copy.graph.output.append(ValueInfoProto(name=layer))
+    session = onnxruntime.InferenceSession(copy.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run([layer], {source: values})[0]

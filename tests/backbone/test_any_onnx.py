@@ -1,4 +1,4 @@
-"""ONNX files of every kind: old and new opsets, other types, other layouts, fixed sizes, further inputs."""
+"""ONNX files of every kind: old and new opsets, other types, other layouts, further inputs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from nets import branching, channels_last, model, picture, plain, reshaped, saved, weights
+from nets import by_hand, channels_last, model, picture, plain, saved, weights
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from dff_onnx.backbone.cut import cut
@@ -17,22 +17,9 @@ from dff_onnx.backbone.image_input import TORCHVISION
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.session import Backbone, to_input
 from dff_onnx.errors import ModelError, UsageError
-from dff_onnx.images import Resize, read_picture
 from dff_onnx.records import Preprocessing
 
 HALF = Preprocessing("NCHW", "float32", mean=(1.0,) * 3, std=(1.0,) * 3, scale=1 / 127.5)
-
-
-def by_hand(made: ModelProto, layer: str, values: Any, source: str = "image") -> Any:
-    """What plain ONNX Runtime makes of the network."""
-    import onnxruntime
-
-    copy = ModelProto()
-    copy.CopyFrom(made)
-    del copy.graph.output[:]
-    copy.graph.output.append(onnx.ValueInfoProto(name=layer))
-    session = onnxruntime.InferenceSession(copy.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run([layer], {source: values})[0]
 
 
 @pytest.mark.parametrize("opset", [7, 9, 11, 13, 17, 21, 23])
@@ -57,193 +44,6 @@ def test_the_newest_opset_that_onnx_runtime_reads_is_read(tmp_path: Path) -> Non
         Backbone.open(saved(made, tmp_path), "relu2", device="cpu")
     except ModelError as error:  # onnx may be ahead of ONNX Runtime, which then says so
         assert "opset" in str(error)
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 40, 56), (1, 3, "h", "w"), ("n", 3, 40, 56)])
-def test_fixed_axes_are_freed_where_the_operators_allow_it(shape: tuple[Any, ...], tmp_path: Path) -> None:
-    path = saved(plain(shape), tmp_path)
-    backbone = Backbone.open(path, "relu2", device="cpu")
-    assert backbone.fixed == (None, None, None)
-    pixels = picture(3, 64, 32)
-    np.testing.assert_array_equal(backbone(pixels), Backbone.open(saved(plain(), tmp_path), "relu2")(pixels))
-    freed = cut(load_model(path), ["relu2"])
-    assert [axis.dim_param for axis in freed.graph.input[0].type.tensor_type.shape.dim][2:] == ["h", "w"]
-    assert by_hand(freed, "relu2", to_input(pixels, TORCHVISION)).shape == (3, 16, 32, 16)
-
-
-@pytest.mark.parametrize("batch", [1, 3])
-def test_a_fixed_batch_is_filled_up_and_trimmed(batch: int, tmp_path: Path) -> None:
-    fixed = Backbone.open(saved(reshaped((batch, 3, 40, 56)), tmp_path), device="cpu")
-    assert fixed.fixed == (batch, 40, 56)
-    pixels = picture(5)
-    free = plain()
-    np.testing.assert_allclose(fixed(pixels), by_hand(free, "relu1", to_input(pixels, TORCHVISION)), rtol=1e-5)
-    with pytest.raises(UsageError, match="fixed height of 40, the pictures have 64"):
-        fixed(picture(1, 64, 56))
-
-
-def grid(*shape: int) -> Any:
-    return numpy_helper.from_array(np.ones(shape, np.float32), "grid")
-
-
-# What lies between a convolution of eight channels and the ReLU behind it, and whether any size will do.
-BETWEEN: dict[str, tuple[list[Any], list[Any], bool]] = {
-    "a scale": ([helper.make_node("Mul", ["conv1", "grid"], ["x"])], [grid()], True),
-    "a scale of each channel": ([helper.make_node("Mul", ["grid", "conv1"], ["x"])], [grid(8, 1, 1)], True),
-    "slopes": ([helper.make_node("PRelu", ["conv1", "grid"], ["x"])], [grid(8, 1, 1)], True),
-    "a map": ([helper.make_node("Mul", ["conv1", "grid"], ["x"])], [grid(1, 1, 40, 56)], False),
-    "a row": ([helper.make_node("Add", ["conv1", "grid"], ["x"])], [grid(56)], False),
-    "slopes of places": ([helper.make_node("PRelu", ["conv1", "grid"], ["x"])], [grid(1, 40, 56)], False),
-    "a batch": ([helper.make_node("Mul", ["conv1", "grid"], ["x"])], [grid(1, 8, 1, 1)], True),
-    "coordinates": ([helper.make_node("Concat", ["conv1", "grid"], ["x"], axis=1)], [grid(1, 2, 40, 56)], False),
-    "pictures side by side": ([helper.make_node("Concat", ["conv1", "conv1"], ["x"], axis=0)], [], False),
-    "a computed map": (
-        [helper.make_node("Neg", ["grid"], ["turned"]), helper.make_node("Mul", ["conv1", "turned"], ["x"])],
-        [grid(1, 1, 40, 56)],
-        False,
-    ),
-    "figures of a node": (
-        [
-            helper.make_node("Constant", [], ["row"], value_floats=[1.0] * 56),
-            helper.make_node("Mul", ["conv1", "row"], ["x"]),
-        ],
-        [],
-        False,
-    ),
-    "a figure of a node": (
-        [helper.make_node("Constant", [], ["one"], value_float=2.0), helper.make_node("Mul", ["conv1", "one"], ["x"])],
-        [],
-        True,
-    ),
-    "padding of channels": (
-        [helper.make_node("Pad", ["conv1", "pads"], ["x"])],
-        [numpy_helper.from_array(np.array([0, 1, 0, 0, 0, 0, 0, 0], np.int64), "pads")],
-        False,
-    ),
-    "padding of places": (
-        [helper.make_node("Pad", ["conv1", "pads"], ["x"])],
-        [numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64), "pads")],
-        True,
-    ),
-    "an output of fixed shape": (
-        [helper.make_node("ConvTranspose", ["conv1", "grid"], ["x"], output_shape=[40, 56])],
-        [grid(8, 8, 1, 1)],
-        False,
-    ),
-    "a pooling of the whole grid": (
-        [
-            helper.make_node("AveragePool", ["conv1"], ["pooled"], kernel_shape=[40, 56]),
-            helper.make_node("Sigmoid", ["pooled"], ["gate"]),
-            helper.make_node("Mul", ["conv1", "gate"], ["x"]),
-        ],
-        [],
-        False,
-    ),
-    "a global pooling": (
-        [
-            helper.make_node("GlobalAveragePool", ["conv1"], ["pooled"]),
-            helper.make_node("Sigmoid", ["pooled"], ["gate"]),
-            helper.make_node("Mul", ["conv1", "gate"], ["x"]),
-        ],
-        [],
-        True,
-    ),
-    "statistics of the batch": (
-        [helper.make_node("BatchNormalization", ["conv1", *["c"] * 4], ["x", "m", "v"], training_mode=1)],
-        [numpy_helper.from_array(np.ones(8, np.float32), "c")],
-        False,
-    ),
-    "a sum over places": ([helper.make_node("ReduceSum", ["conv1"], ["x"], keepdims=1)], [], False),
-}
-
-
-@pytest.mark.parametrize("name", BETWEEN)
-def test_axes_are_freed_where_nothing_knows_the_size(name: str, tmp_path: Path) -> None:
-    between, tensors, free = BETWEEN[name]
-    convolution = helper.make_node("Conv", ["image", "w1"], ["conv1"], pads=[1, 1, 1, 1])
-    nodes = [convolution, *between, helper.make_node("Relu", ["x"], ["relu1"])]
-    made = model(nodes, [weights("w1", 8, 3, 3, 3), *tensors], "relu1", 8, (1, 3, 40, 56))
-    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("relu1", TensorProto.FLOAT, [None] * 4))
-    backbone = Backbone.open(saved(made, tmp_path), "relu1", device="cpu")
-    assert backbone.fixed == ((None, None, None) if free else (1, 40, 56))
-    values = to_input(picture(1, 40, 56), TORCHVISION)
-    np.testing.assert_array_equal(backbone(picture(1, 40, 56)), by_hand(made, "relu1", values))
-    if free:
-        assert backbone(picture(2, 64, 32)).shape[0] == 2
-
-
-def test_a_float16_network_takes_float32_and_gives_float32(tmp_path: Path) -> None:
-    made = plain()
-    for tensor in made.graph.initializer:
-        values = numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    for info in (*made.graph.input, *made.graph.output):
-        info.type.tensor_type.elem_type = TensorProto.FLOAT16
-    path = saved(made, tmp_path)
-    layer = {c.name: c for c in list_layers(load_model(path).model, path)}["relu2"]
-    assert layer.dtype == "float16" and layer.nonnegative
-    found = Backbone.open(path, "relu2", device="cpu")(picture())
-    expected = by_hand(plain(), "relu2", to_input(picture(), TORCHVISION))
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=2e-2)
-    again = saved(cut(load_model(path), ["relu2"], preprocessing=TORCHVISION), tmp_path, "cut.onnx")
-    onnx.checker.check_model(onnx.load(again), full_check=True)
-    np.testing.assert_array_equal(Backbone.open(again, device="cpu")(picture()), found)
-
-
-def test_half_precision_halves_the_file_and_barely_moves_the_features(real_data: Path, tmp_path: Path) -> None:
-    path = real_data / "models" / "squeezenet1_1.onnx"
-    layer = "/fires.7/Concat_output_0"
-    file = load_model(path)
-    whole, half = (
-        cut(file, [layer], preprocessing=TORCHVISION),
-        cut(file, [layer], preprocessing=TORCHVISION, float16=True),
-    )
-    assert half.ByteSize() < 0.52 * whole.ByteSize()
-    onnx.checker.check_model(half, full_check=True)
-    pixels = read_picture(sorted((real_data / "photos").iterdir())[7], Resize()).pixels[None]
-    values = [Backbone.open(saved(made, tmp_path, "x.onnx"), device="cpu")(pixels) for made in (whole, half)]
-    one, other = (value.ravel() / np.linalg.norm(value) for value in values)
-    assert 0.9999 < one @ other < 1 and values[1].dtype == np.float32
-
-
-@pytest.mark.parametrize("between", ["figure", "quantized", "branch"])
-def test_odd_graphs_are_halved_too(between: str, tmp_path: Path) -> None:
-    if between == "branch":
-        made = branching()
-    else:
-        nodes = {
-            "figure": [
-                helper.make_node("Constant", [], ["two"], value_float=2.0),
-                helper.make_node("Mul", ["conv1", "two"], ["x"]),
-            ],
-            "quantized": [
-                helper.make_node("QuantizeLinear", ["conv1", "step"], ["q"]),
-                helper.make_node("DequantizeLinear", ["q", "step"], ["x"]),
-            ],
-        }[between]
-        made = model(
-            [
-                helper.make_node("Conv", ["image", "w1"], ["conv1"]),
-                *nodes,
-                helper.make_node("Relu", ["x"], ["end"]),
-            ],
-            [weights("w1", 8, 3, 3, 3), numpy_helper.from_array(np.array(0.01, np.float32), "step")],
-            "end",
-            8,
-        )
-    file = load_model(saved(made, tmp_path))
-    half = saved(cut(file, ["end"], preprocessing=TORCHVISION, float16=True, size=64), tmp_path, "half.onnx")
-    values = Backbone.open(file.path, "end", device="cpu")(picture())
-    np.testing.assert_allclose(Backbone.open(half, device="cpu")(picture()), values, atol=2e-2, rtol=1e-2)
-
-
-def test_what_float16_cannot_hold_is_refused(tmp_path: Path) -> None:
-    big = numpy_helper.from_array(np.full((8, 3, 3, 3), 1e6, np.float32), "w1")
-    nodes = [helper.make_node("Conv", ["image", "w1"], ["conv1"]), helper.make_node("Relu", ["conv1"], ["end"])]
-    file = load_model(saved(model(nodes, [big], "end", 8), tmp_path))
-    with pytest.raises(ModelError, match="float16"):
-        cut(file, ["end"], float16=True, size=64)
 
 
 def test_tokens_that_become_a_grid_have_their_channels_last(tmp_path: Path) -> None:
