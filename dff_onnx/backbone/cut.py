@@ -9,12 +9,13 @@ from typing import Literal
 import onnx
 from onnx import GraphProto, ModelProto, TensorProto, helper
 
-from dff_onnx.backbone.float16 import halved, references
+from dff_onnx.backbone.float16 import halved
 from dff_onnx.backbone.free_axes import free_axes
 from dff_onnx.backbone.graph import Candidate, layout_of, list_layers, metadata_of, resolve_layer
 from dff_onnx.backbone.image_input import refuse_further_inputs, settled
 from dff_onnx.backbone.metadata import FORMAT_KEY, Layer, Metadata
 from dff_onnx.backbone.model_file import ModelFile
+from dff_onnx.backbone.nodes import references
 from dff_onnx.backbone.shapes import FLOATS, PROBE
 from dff_onnx.errors import ModelError, UsageError
 from dff_onnx.records import Layout, Preprocessing

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from dff_onnx.backbone.image_input import image_input
-from dff_onnx.backbone.layouts import attribute
+from dff_onnx.backbone.nodes import constant_of, references
 from dff_onnx.backbone.runtime import create_session, load_runtime, runtime_errors
 from dff_onnx.backbone.shapes import PROBE, fixed_shape
 from dff_onnx.errors import ModelError
@@ -55,23 +55,12 @@ def halved(model: ModelProto, path: Path, size: int = PROBE) -> ModelProto:
     return made
 
 
-def references(node: NodeProto) -> list[str]:
-    """The tensors that a node uses, those that its inner graphs take from outside included."""
-    names = [name for name in node.input if name]
-    for kept in node.attribute:
-        for graph in (kept.g, *kept.graphs):
-            names += [name for inner in graph.node for name in references(inner)]
-            names += [output.name for output in graph.output]  # an inner graph may hand an outer tensor on
-    return names
-
-
 def _figures_as_tensors(graph: GraphProto) -> None:
     """Constants written as figures become tensors, which the tool knows."""
     for node in graph.node:
-        for kept in node.attribute:
-            if node.op_type == "Constant" and kept.name in ("value_float", "value_floats"):
-                values = np.asarray(attribute(node, kept.name), np.float32)
-                kept.CopyFrom(onnx.helper.make_attribute("value", numpy_helper.from_array(values)))
+        held = constant_of(node) if node.op_type == "Constant" else None
+        if held is not None:
+            node.attribute[0].CopyFrom(onnx.helper.make_attribute("value", held))
 
 
 def _sort(graph: GraphProto) -> None:

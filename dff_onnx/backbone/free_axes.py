@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from dff_onnx.backbone.image_input import input_layout, open_inputs
 from dff_onnx.backbone.lattice import WINDOWS
-from dff_onnx.backbone.layouts import CHANNELS_FIRST, attribute, layouts
+from dff_onnx.backbone.layouts import CHANNELS_FIRST, layouts
+from dff_onnx.backbone.nodes import attribute, constants
 from dff_onnx.backbone.shapes import PROBE, shapes_of
 from dff_onnx.errors import ModelError
 from dff_onnx.records import Layout
@@ -63,16 +63,15 @@ def free_axes(model: ModelProto) -> bool:
 
 
 def _alike_everywhere(graph: GraphProto, image: Layout) -> bool:
-    constants: Constants = {tensor.name: tensor for tensor in graph.initializer}
-    constants |= {sparse.values.name: None for sparse in graph.sparse_initializer}
+    fixed: Constants = {sparse.values.name: None for sparse in graph.sparse_initializer} | constants(graph)
     known = layouts(graph, image)
     for node in graph.node:
         inputs = [name for name in node.input if name]
         if node.op_type == "Constant":
-            constants[node.output[0]] = _constant(node)
-        elif inputs and all(name in constants for name in inputs):
-            constants |= dict.fromkeys(node.output)
-        elif not _alike(node, constants, known):
+            fixed.setdefault(node.output[0], None)
+        elif inputs and all(name in fixed for name in inputs):
+            fixed |= dict.fromkeys(node.output)
+        elif not _alike(node, fixed, known):
             return False
     return True
 
@@ -91,25 +90,14 @@ def _windows_are_parts(model: ModelProto) -> bool:
     return True
 
 
-def _constant(node: NodeProto) -> TensorProto | None:
-    for kept in node.attribute:
-        if kept.name == "value":
-            tensor: TensorProto = kept.t
-            return tensor
-        if kept.name in ("value_float", "value_int", "value_floats", "value_ints"):
-            made: TensorProto = numpy_helper.from_array(np.asarray(attribute(node, kept.name)))
-            return made
-    return None  # text, or sparse
-
-
-def _alike(node: NodeProto, constants: Constants, known: dict[str, Layout]) -> bool:
+def _alike(node: NodeProto, fixed: Constants, known: dict[str, Layout]) -> bool:
     layout = known.get(node.output[0])
     if node.op_type not in ALIKE or node.domain not in ("", "ai.onnx", "com.microsoft") or layout is None:
         return False
     channel = 1 if layout == "NCHW" else 3
     if node.op_type not in PARAMETERS:
-        fixed = [constants[name] for name in node.input if name in constants]
-        if not all(_same_everywhere(tensor, channel) for tensor in fixed):
+        here = [fixed[name] for name in node.input if name in fixed]
+        if not all(_same_everywhere(tensor, channel) for tensor in here):
             return False
     match node.op_type:
         case "Concat":
@@ -122,10 +110,10 @@ def _alike(node: NodeProto, constants: Constants, known: dict[str, Layout]) -> b
         case "LayerNormalization":  # along the channels, which lie last
             return channel == 3 and attribute(node, "axis") in (None, -1, 3)
         case "MatMul":  # a linear layer of the channels
-            weights = constants.get(node.input[1])
+            weights = fixed.get(node.input[1])
             return channel == 3 and weights is not None and len(weights.dims) == 2
         case "Pad":
-            return _pads_places_only(node, constants, channel)
+            return _pads_places_only(node, fixed, channel)
     return True
 
 
@@ -137,9 +125,9 @@ def _same_everywhere(tensor: TensorProto | None, channel: int) -> bool:
     return math.prod(full) == int(full[channel])
 
 
-def _pads_places_only(node: NodeProto, constants: Constants, channel: int) -> bool:
+def _pads_places_only(node: NodeProto, fixed: Constants, channel: int) -> bool:
     pads = attribute(node, "pads")
     if pads is None:
-        tensor = constants.get(node.input[1]) if len(node.input) > 1 else None
+        tensor = fixed.get(node.input[1]) if len(node.input) > 1 else None
         pads = numpy_helper.to_array(tensor).tolist() if tensor is not None else []
     return len(pads) == 8 and not any(pads[axis] for axis in (0, 4, channel, channel + 4))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from dff_onnx.backbone.nodes import constants
 from dff_onnx.backbone.shapes import values_at
 from dff_onnx.errors import ModelError
 
@@ -59,11 +60,8 @@ def lattice_of(model: ModelProto, layer: str, path: Path) -> Lattice:
         ModelError: when the layer's cells lie on no lattice (a transformer's tokens, say), or windows are not square.
     """
     makers = {output: node for node in model.graph.node for output in node.output}
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            constants.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
-    kernels = {name: tuple(tensor.dims) for name, tensor in constants.items()}
+    held = constants(model.graph)
+    kernels = {name: tuple(tensor.dims) for name, tensor in held.items()}
     walk: list[NodeProto] = []
     name = layer
     while name in makers:
@@ -72,8 +70,8 @@ def lattice_of(model: ModelProto, layer: str, path: Path) -> Lattice:
             raise ModelError(f"{path}: {layer!r} has no lattice of cells: a {node.op_type} lies before it")
         walk.append(node)
         # Branches that are joined later have one lattice; the first input that is no constant leads to the image.
-        name = next((i for i in node.input if i not in constants), node.input[0])
-    lattice, pads = PIXELS, _pads(walk, constants, model, path)
+        name = next((i for i in node.input if i not in held), node.input[0])
+    lattice, pads = PIXELS, _pads(walk, held, model, path)
     for node in reversed(walk):
         if node.op_type in WINDOWS:
             lattice = _through(node, lattice, kernels, path)
@@ -106,7 +104,7 @@ def _begin(auto: bytes, reach: int, stride: int, pad: int) -> int:
     return 0 if auto == b"VALID" else pad
 
 
-def _pads(walk: list[NodeProto], constants: dict[str, TensorProto], model: ModelProto, path: Path) -> dict[str, int]:
+def _pads(walk: list[NodeProto], held: dict[str, TensorProto], model: ModelProto, path: Path) -> dict[str, int]:
     """Cells that each Pad node puts before the first row; an input since opset 11, which may be computed."""
     found: dict[str, list[int]] = {}
     asked: dict[str, str] = {}
@@ -115,8 +113,8 @@ def _pads(walk: list[NodeProto], constants: dict[str, TensorProto], model: Model
             said = {a.name: helper.get_attribute_value(a) for a in node.attribute}
             if "pads" in said:
                 found[node.output[0]] = list(said["pads"])
-            elif node.input[1] in constants:
-                found[node.output[0]] = numpy_helper.to_array(constants[node.input[1]]).tolist()
+            elif node.input[1] in held:
+                found[node.output[0]] = numpy_helper.to_array(held[node.input[1]]).tolist()
             else:
                 asked[node.output[0]] = node.input[1]
     if asked:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from onnx import GraphProto, NodeProto
 
-from onnx import GraphProto, NodeProto, helper
-
+from dff_onnx.backbone.nodes import attribute
 from dff_onnx.records import Layout
 
 # Operators that are defined for channels first.
@@ -46,8 +45,3 @@ def _layout(node: NodeProto, known: dict[str, Layout]) -> Layout | None:
     if turn == TO_FIRST and before != "NCHW":
         return "NCHW"
     return "NHWC" if turn == TO_LAST and before != "NHWC" else None
-
-
-def attribute(node: NodeProto, name: str) -> Any:
-    """Of a node, None where it has none of that name."""
-    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), None)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from dff_onnx.backbone.nodes import constants
+
 # Never negative, whatever goes in.
 ALWAYS = {
     "Abs", "Exp", "HardSigmoid", "ReduceL1", "ReduceL2", "ReduceSumSquare", "Relu", "Sigmoid",
@@ -31,24 +33,20 @@ def nonnegative_tensors(graph: GraphProto) -> frozenset[str]:
     Args:
         graph: nodes in topological order, as ONNX demands.
     """
-    proved = {tensor.name for tensor in graph.initializer if _constant_is(tensor)}
+    held = constants(graph)
+    proved = {name for name, tensor in held.items() if _constant_is(tensor)}
     proved |= {source.name for source in graph.input if source.type.tensor_type.elem_type in UNSIGNED}
-    constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Constant":
-            constants.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
-        if _proves(node, proved, constants):
+        if _proves(node, proved, held):
             proved |= set(node.output)
     return frozenset(proved)
 
 
-def _proves(node: NodeProto, proved: set[str], constants: dict[str, TensorProto]) -> bool:
+def _proves(node: NodeProto, proved: set[str], held: dict[str, TensorProto]) -> bool:
     inputs = [name for name in node.input if name]
     match node.op_type:
-        case "Constant":
-            return node.output[0] in constants and _constant_is(constants[node.output[0]])
         case "Clip":
-            return _clips(node, constants) or (bool(inputs) and set(inputs[:1]) <= proved)
+            return _clips(node, held) or (bool(inputs) and set(inputs[:1]) <= proved)
         case "Max":
             return any(name in proved for name in inputs)
         case "Resize" | "Upsample":
@@ -66,10 +64,10 @@ def _proves(node: NodeProto, proved: set[str], constants: dict[str, TensorProto]
             return kind in ALWAYS
 
 
-def _clips(node: NodeProto, constants: dict[str, TensorProto]) -> bool:
+def _clips(node: NodeProto, held: dict[str, TensorProto]) -> bool:
     """Whether the lower bound, an input since opset 11 and an attribute before, is not negative."""
-    if len(node.input) > 1 and node.input[1] in constants:
-        return _constant_is(constants[node.input[1]])
+    if len(node.input) > 1 and node.input[1] in held:
+        return _constant_is(held[node.input[1]])
     return any(a.name == "min" and helper.get_attribute_value(a) >= 0 for a in node.attribute)
 
 
