@@ -133,7 +133,6 @@ def _truncated(model: ModelProto, names: Sequence[str]) -> ModelProto:
         ir_version=model.ir_version,
         producer_name=model.producer_name,
         opset_import=model.opset_import,
-        functions=model.functions,
         metadata_props=model.metadata_props,
     )
     graph = model.graph

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dff_onnx.errors import DeviceError, UsageError
+from dff_onnx.errors import DeviceError, OutputError, UsageError
 from dff_onnx.threads import available_cores
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -93,14 +93,13 @@ def create_session(
 
     Raises:
         DeviceError: when `cuda` or `tensorrt` was asked for and the session came back without it.
+        OutputError: when TensorRT's folder cannot be written.
     """
     if device not in get_args(Device):
         raise UsageError(f"device: {device!r} is not one of {', '.join(get_args(Device))}")
     runtime, accelerator = load_runtime(), accelerator or Accelerator()
-    if accelerator.engines:
-        # TensorRT tells engines apart by names of nodes alone: networks of other weights would share one.
-        digest = hashlib.sha256(model).hexdigest()
-        accelerator = replace(accelerator, engines=accelerator.engines / digest[:16])
+    if device == "tensorrt" and accelerator.engines:
+        accelerator = replace(accelerator, engines=_engines_of(model, accelerator.engines))
     session = _session(runtime, model, _providers(runtime, device, accelerator), threads)
     found = device_of_session(session)
     if device in ("cuda", "tensorrt") and found != device:
@@ -111,6 +110,16 @@ def create_session(
     if accelerator.cuda_graph and found != "cuda":
         raise DeviceError(f"CUDA graphs were asked for, and the network runs on {found}; use --device cuda")
     return session
+
+
+def _engines_of(model: bytes, folder: Path) -> Path:
+    """A network's own folder: TensorRT tells engines apart by names of nodes, and other weights would share one."""
+    engines = folder / hashlib.sha256(model).hexdigest()[:16]
+    try:
+        engines.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{engines}: cannot be made for TensorRT's engines ({error.strerror})") from error
+    return engines
 
 
 def device_of_session(session: Session) -> str:
@@ -144,8 +153,6 @@ def _providers(runtime: Any, device: Device, accelerator: Accelerator) -> list[A
         kept = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
         where = ("trt_engine_cache_path", "trt_timing_cache_path")
         engines = accelerator.engines
-        if engines:
-            engines.mkdir(parents=True, exist_ok=True)
         providers.append((TENSORRT, kept | dict.fromkeys(where, str(engines)) if engines else {}))
     if CUDA in here:
         providers.append((CUDA, {"enable_cuda_graph": "1"} if accelerator.cuda_graph else {}))

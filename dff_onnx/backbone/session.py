@@ -25,7 +25,7 @@ from dff_onnx.backbone.runtime import (
     device_of_session,
     runtime_errors,
 )
-from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.errors import DeviceError, ModelError, UsageError
 from dff_onnx.records import Fingerprint, Preprocessing
 from dff_onnx.threads import available_cores
 
@@ -89,7 +89,7 @@ class Backbone:
 
         Raises:
             ModelError: when the file cannot be used or has no such layer.
-            DeviceError: when `cuda` was asked for and is not there.
+            DeviceError: when a device, or CUDA graphs, were asked for and are not there.
             UsageError: when there is no such file, or `preprocessing` contradicts what the file says.
         """
         path = Path(path) if path is not None else embedded_model()
@@ -104,6 +104,8 @@ class Backbone:
         understood = metadata.preprocessing if metadata else settled(model, path, preprocessing)
         accelerator = accelerator or Accelerator()
         session = _start(rows.SerializeToString(), device, threads, accelerator, path)
+        if accelerator.cuda_graph and not cuda_present():
+            raise DeviceError("CUDA graphs give arrays of CuPy, which is not here: pip install 'dff-onnx[cuda]'")
         return cls(
             path=path,
             fingerprint=Fingerprint(file.sha256, signed, understood),

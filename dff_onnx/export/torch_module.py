@@ -215,7 +215,7 @@ def _best(plan: _Plan) -> tuple[ModelProto, Parity]:
     """The file with the most axes free that computes what PyTorch computes.
 
     A graph of fixed axes, which the cut then frees by proof, comes quickest and cleanest; PyTorch's own free axes cost
-    up to ten times the time, and serve where a shape is written into the graph. Whatever is free is tried: a pooling to
+    up to six times the time, and serve where a shape is written into the graph. Whatever is free is tried: a pooling to
     a fixed grid, say, is a pooling of fixed windows in a graph of fixed axes.
     """
     height, width = (1, 2) if plan.preprocessing.layout == "NHWC" else (2, 3)

@@ -50,15 +50,14 @@ def download(weights: Weights, target: Path, progress: Progress) -> None:
         OutputError: when the disk refuses it.
     """
     part = target.with_name(f"{target.name}.part")
-    progress.start("fetching MiB", round(weights.mib) or None)
     try:
-        if _fetched(weights, part, target, progress) and not _is(part, weights):
+        begun = _size(part) > 0
+        found = _fetched(weights, part, target, progress)
+        if begun and not found.startswith(weights.sha256):
             # What an earlier try left may have been of another file: once more, from the beginning.
             part.unlink()
-            progress.start("fetching MiB", round(weights.mib) or None)
-            _fetched(weights, part, target, progress)
-        if not _is(part, weights):
-            found = _sha256(part)
+            found = _fetched(weights, part, target, progress)
+        if not found.startswith(weights.sha256):
             part.unlink()
             raise NetworkError(
                 f"{weights.url}: sent another file: its sha256 begins with {found[: len(weights.sha256)]}, not with "
@@ -71,20 +70,24 @@ def download(weights: Weights, target: Path, progress: Progress) -> None:
 
 def is_complete(path: Path, weights: Weights) -> bool:
     """Whether a file is there and has the digest."""
-    return path.is_file() and _is(path, weights)
+    return path.is_file() and _sha256(path).startswith(weights.sha256)
 
 
-def _fetched(weights: Weights, part: Path, target: Path, progress: Progress) -> bool:
-    """Brings the part to the end that the server says it has; whether an earlier try had begun it."""
-    begun = _size(part)
-    progress.advance(begun // MIB)
+def _fetched(weights: Weights, part: Path, target: Path, progress: Progress) -> str:
+    """Brings the part to the end that the server says it has; its sha256."""
+    progress.start("fetching MiB", round(weights.mib) or None)
+    progress.advance(_size(part) // MIB)
     fruitless = 0
     while True:
         before = _size(part)
         try:
             _append(weights, part, progress)
-            _check_length(weights, part)
-            return begun > 0
+            found = _sha256(part)
+            # An answer may end early and say that this is its length; the size that a card says may be generous, too.
+            missing = int((weights.mib - 0.001) * MIB) - _size(part)
+            if missing > 0 and not found.startswith(weights.sha256):
+                raise _InterruptedError(f"ended {missing} bytes before the size that the card says")
+            return found
         except _InterruptedError as error:
             fruitless = 0 if _size(part) > before else fruitless + 1
             if error.hopeless or fruitless == TRIES:
@@ -149,13 +152,6 @@ def _copy(answer: Any, part: Path, weights: Weights, start: int, progress: Progr
         raise _InterruptedError(f"broke off {end - place} bytes before the end")
 
 
-def _check_length(weights: Weights, part: Path) -> None:
-    """An answer may end early and say that this is its length; what the card says of it may be generous, too."""
-    missing = int((weights.mib - 0.001) * MIB) - _size(part)
-    if missing > 0 and not _is(part, weights):
-        raise _InterruptedError(f"ended {missing} bytes before the size that the card says")
-
-
 def _piece(answer: Any) -> bytes:
     try:
         data: bytes = answer.read1(MIB)
@@ -176,10 +172,6 @@ def _reason(error: Exception) -> str:
 def _starts_at(content_range: str, byte: int) -> bool:
     found = re.match(r"bytes (\d+)-", content_range)
     return found is not None and int(found[1]) == byte
-
-
-def _is(path: Path, weights: Weights) -> bool:
-    return path.is_file() and _sha256(path).startswith(weights.sha256)
 
 
 def _sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dff_onnx.backbone.cut import cut
-from dff_onnx.backbone.embedded import NAME, embedded_model
+from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.graph import metadata_of
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.errors import ModelError, UsageError
@@ -56,16 +56,10 @@ def find_model(
     """
     if card is not None:
         return found_by_card(read_card(card), layer, progress)
-    if model == NAME:
-        return FoundModel(embedded_model(), layer)
-    if model.endswith(".toml"):
-        return found_by_card(read_card(model), layer, progress)
-    if model.endswith(".onnx") or Path(model).exists() or Path(model).name != model:
+    is_file = model.endswith(".onnx") or Path(model).name != model or Path(model).is_file()
+    if is_file and not model.endswith(".toml"):
         return FoundModel(Path(model), layer)
-    known = cards()
-    if model in known:
-        return found_by_card(known[model], layer, progress)
-    raise _unknown(model, tuple(known))
+    return found_by_card(card_named(model), layer, progress)
 
 
 def card_named(name: str) -> Card:
@@ -78,9 +72,14 @@ def card_named(name: str) -> Card:
     if name.endswith(".toml"):
         return read_card(name)
     known = cards()
-    if name not in known:
-        raise _unknown(name, tuple(known))
-    return known[name]
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(
+        f"{name!r} is no file and no network that is known by name; {meant}`dff-onnx models list` has those; others "
+        "are given as an ONNX file or a card (.toml)"
+    )
 
 
 def found_by_card(card: Card, layer: str | None = None, progress: Progress | None = None) -> FoundModel:
@@ -137,12 +136,3 @@ def _cut(card: Card, weights: Path, path: Path) -> None:
     said = None if metadata_of(file.model, weights) else card.preprocessing
     made = cut(file, [card.layer], preprocessing=said)
     write_atomically(path, made.SerializeToString(deterministic=True))
-
-
-def _unknown(model: str, known: tuple[str, ...]) -> UsageError:
-    near = difflib.get_close_matches(model, known, 1, 0.5)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return UsageError(
-        f"{model!r} is no file and no network that is known by name; {meant}`dff-onnx models list` has those; others "
-        "are given as an ONNX file or a card (.toml)"
-    )

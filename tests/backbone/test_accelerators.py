@@ -13,10 +13,11 @@ from nets import plain, saved
 
 import dff_onnx.backbone.cuda_graphs as graphs_file
 import dff_onnx.backbone.runtime as runtime
+import dff_onnx.backbone.session as session_file
 from dff_onnx.backbone.cuda_graphs import MOST_SHAPES, CudaGraphs
 from dff_onnx.backbone.runtime import Accelerator
 from dff_onnx.backbone.session import Backbone
-from dff_onnx.errors import DeviceError
+from dff_onnx.errors import DeviceError, OutputError
 
 ENGINES = Path("engines/here")
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -57,15 +58,29 @@ ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvid
     ],
 )
 def test_providers_are_asked_for_in_order(
-    device: Any, accelerator: Accelerator, expected: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: Any, accelerator: Accelerator, expected: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runtime, "driver_present", lambda: True)
     there = SimpleNamespace(get_available_providers=lambda: ALL)
     assert runtime._providers(there, device, accelerator) == expected
-    assert ENGINES.is_dir() == (device == "tensorrt" and accelerator.engines is not None)
     monkeypatch.setattr(runtime, "driver_present", lambda: False)
     assert runtime._providers(there, device, accelerator) == ["CPUExecutionProvider"]
+
+
+def test_networks_of_other_weights_share_no_engines(tmp_path: Path) -> None:
+    one, other = (runtime._engines_of(model, tmp_path / "engines") for model in (b"one", b"other"))
+    assert one != other and one.is_dir() and other.is_dir() and one == runtime._engines_of(b"one", tmp_path / "engines")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="cannot be made for TensorRT's engines"):
+        runtime._engines_of(b"one", tmp_path / "file")
+
+
+def test_cuda_graphs_without_cupy_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = runtime.create_session
+    monkeypatch.setattr(session_file, "create_session", lambda model, *_: started(model, "cpu"))
+    monkeypatch.setattr(session_file, "cuda_present", lambda: False)
+    with pytest.raises(DeviceError, match="CUDA graphs give arrays of CuPy"):
+        Backbone.open(saved(plain(), tmp_path), "relu2", device="cuda", accelerator=Accelerator(cuda_graph=True))
 
 
 @pytest.mark.parametrize(("device", "asked"), [("cuda", "CUDA"), ("tensorrt", "TensorRT")])
