@@ -8,6 +8,7 @@
     │   ├── ModelError                 an ONNX file
     │   ├── CheckpointError            a file of weights
     │   ├── BankError                  a bank of concepts
+    │   ├── DatasetError               a data set's annotations
     │   └── ArrayError                 an array given to the library
     ├── DeviceError                6   the device asked for is not there
     ├── OutputError                7   a file cannot be written
@@ -72,6 +73,10 @@ class CheckpointError(RefusedError):
 
 class BankError(RefusedError):
     """A bank that cannot be read, or belongs to another backbone."""
+
+
+class DatasetError(RefusedError):
+    """A data set's file that is missing, malformed, or does not belong to its picture."""
 
 
 class ArrayError(RefusedError, ValueError):
