@@ -34,6 +34,29 @@ class SolverChoice(StrEnum):
     mu = "mu"
 
 
+class RuleChoice(StrEnum):
+    """Rules for the thresholds of masks."""
+
+    percentile = "percentile"
+    fraction = "fraction"
+    otsu = "otsu"
+
+
+class DomainChoice(StrEnum):
+    """Sizes at which thresholds are taken."""
+
+    native = "native"
+    input = "input"
+    original = "original"
+
+
+class CrfChoice(StrEnum):
+    """What the CRF decides between."""
+
+    binary = "binary"
+    joint = "joint"
+
+
 def run(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")],
@@ -52,7 +75,14 @@ def run(
     long_side: Annotated[int | None, typer.Option(help="Pixels of the longer side, aspect kept.")] = None,
     per_image: Annotated[bool, typer.Option("--per-image", help="Factorize each picture by itself.")] = False,
     overlays: Annotated[str, typer.Option(help="Pictures to draw: all, none, or a number.")] = "all",
-    percentile: Annotated[float, typer.Option(help="Threshold of the masks, over the whole set.")] = 75.0,
+    threshold: Annotated[RuleChoice, typer.Option(help="Of the masks, over the whole set.")] = RuleChoice.percentile,
+    percentile: Annotated[float, typer.Option(help="Of all values of a concept.")] = 75.0,
+    fraction: Annotated[float, typer.Option(help="Of a concept's peak, for --threshold fraction.")] = 0.5,
+    domain: Annotated[
+        DomainChoice, typer.Option(help="Size at which percentile and otsu are taken.")
+    ] = DomainChoice.input,
+    crf: Annotated[bool, typer.Option("--crf", help="Sharpen the heat maps along the edges of the pictures.")] = False,
+    crf_mode: Annotated[CrfChoice, typer.Option(help="Each concept by itself, or in competition.")] = CrfChoice.binary,
     min_share: Annotated[float, typer.Option(help="Share of a picture that a further region needs.")] = 0.01,
     solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.coreset,
     seed: Annotated[int, typer.Option(help="Of the factorization's starts.")] = 0,
@@ -73,6 +103,7 @@ def run(
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
     from dff_onnx.cli.progress import shown, summary
+    from dff_onnx.maps import Crf, Threshold
     from dff_onnx.report.results import results_json
     from dff_onnx.runs.run import run as run_folder
     from dff_onnx.runs.settings import Settings
@@ -83,7 +114,8 @@ def run(
         per_image=per_image,
         solver=solver.value,
         seed=seed,
-        percentile=percentile,
+        threshold=Threshold(threshold.value, percentile, fraction, domain.value),
+        crf=Crf(crf_mode.value) if crf else None,
         min_share=min_share,
         overlays=_overlays(overlays),
     )

@@ -1,12 +1,18 @@
-"""`H` -> heat maps -> thresholds -> masks -> regions and boxes. Pure."""
+"""`H` -> heat maps -> thresholds -> [sharpened maps] -> masks -> regions and boxes. Pure."""
 
+from dff_onnx.maps.crf import Crf, evidence, sharpen
 from dff_onnx.maps.heat import heat_map, offsets, peaks, scores
 from dff_onnx.maps.percentile import set_percentile
 from dff_onnx.maps.regions import MaskFound, image_regions, mask, regions_of, set_regions
+from dff_onnx.maps.shrink import shrink
+from dff_onnx.maps.thresholds import Threshold, set_thresholds
 from dff_onnx.maps.upsample import upsample
 
 __all__ = [
+    "Crf",
     "MaskFound",
+    "Threshold",
+    "evidence",
     "heat_map",
     "image_regions",
     "mask",
@@ -16,5 +22,8 @@ __all__ = [
     "scores",
     "set_percentile",
     "set_regions",
+    "set_thresholds",
+    "sharpen",
+    "shrink",
     "upsample",
 ]

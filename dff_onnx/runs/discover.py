@@ -17,13 +17,14 @@ from dff_onnx.concepts.bank import Bank
 from dff_onnx.errors import ImageError
 from dff_onnx.factorization import Factorization, factorize, whole_images
 from dff_onnx.files import printable, root_of, walk_pictures
-from dff_onnx.maps import MaskFound, heat_map, offsets, peaks, scores, set_percentile, set_regions
+from dff_onnx.maps import MaskFound, heat_map, mask, offsets, peaks, scores, set_regions, set_thresholds, upsample
 from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.records import Grid
 from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, Found, ImageFound
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.collect import Collected, Seen, collect
 from dff_onnx.runs.settings import Settings
+from dff_onnx.runs.sharpened import ON, sharpened
 from dff_onnx.threads import available_cores
 
 PART = 64  # images that one thread takes at a time
@@ -42,6 +43,7 @@ class Discovery:
         W: `(k, c)` concepts, None where each picture has its own.
         thresholds: `(k,)`, None likewise.
         image_peaks: `(images, k)` peak of each concept in each image.
+        sharp: maps `(k, height, width)` of each picture after the CRF, 0..255, on from 128; empty without one.
     """
 
     folder: Path
@@ -51,6 +53,7 @@ class Discovery:
     H: NDArray[np.float32]
     W: NDArray[np.float32] | None
     image_peaks: NDArray[np.float32]
+    sharp: tuple[NDArray[np.uint8], ...] = ()
 
     @property
     def images(self) -> tuple[ImageFound, ...]:
@@ -62,6 +65,19 @@ class Discovery:
         grids = [image.grid for image in self.images]
         heat: NDArray[np.float32] = heat_map(self.H, offsets(grids)[index], grids[index])
         return heat
+
+    def maps(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What a picture's masks are made of: maps `(k, h, w)` of any size, and thresholds `(k,)`."""
+        if self.sharp:
+            return _as_float(self.sharp[index]), np.full(len(self.sharp[index]), ON, np.float32)
+        concepts = self.found.concepts_of(self.images[index])
+        return self.heat_map(index), np.asarray([concept.threshold for concept in concepts], np.float32)
+
+    def masks(self, index: int) -> NDArray[np.bool_]:
+        """Where each concept is in a picture: `(k, height, width)`, at the picture's own size."""
+        maps, thresholds = self.maps(index)
+        size = self.images[index].size
+        return mask(upsample(maps, size.height, size.width), thresholds)
 
     def bank(self) -> Bank | None:
         """The concepts, to be saved; None where each picture has its own."""
@@ -94,6 +110,7 @@ class _Set:
     concepts: tuple[ConceptFound, ...]
     image_peaks: NDArray[np.float32]
     images: tuple[ImageFound, ...]
+    sharp: tuple[NDArray[np.uint8], ...]
 
 
 def discover(
@@ -119,15 +136,35 @@ def discover(
     paths = walk_pictures(folder)
     progress.start("reading", len(paths))
     rows = collect(root_of(folder), paths, activations, settings.resize, progress)
-    starts = offsets(rows.grids)
+    return discover_in(rows, root_of(folder), activations, settings, progress)
+
+
+def discover_in(
+    rows: Collected,
+    folder: Path,
+    activations: Activations,
+    settings: Settings,
+    progress: Progress | None = None,
+) -> Discovery:
+    """As `discover`, from activations that were collected before: other settings then cost no network.
+
+    Args:
+        rows: as `collect` gives them.
+        folder: that their paths are relative to.
+        activations: the network they come from.
+        settings: how.
+        progress: follows the stages.
+    """
+    progress = progress or Silent()
     if settings.per_image:
+        starts = offsets(rows.grids)
         progress.start("factorizing", len(rows.seen))
         bounds = list(zip(starts, starts[1:], rows.seen, strict=False))
-        sets = [_factorized(rows.A[a:b, :], (one,), settings) for a, b, one in followed(bounds, progress)]
+        sets = [_factorized(rows.A[a:b, :], (one,), folder, settings) for a, b, one in followed(bounds, progress)]
     else:
         progress.start("factorizing")
-        sets = [_factorized(rows.A, rows.seen, settings)]
-    return _discovery(root_of(folder), settings, sets, rows, activations)
+        sets = [_factorized(rows.A, rows.seen, folder, settings, progress)]
+    return _discovery(folder, settings, sets, rows, activations)
 
 
 def _discovery(
@@ -152,44 +189,67 @@ def _discovery(
         H=shared.H if shared else np.concatenate([one.H for one in sets]),
         W=shared.W if shared else None,
         image_peaks=np.concatenate([one.image_peaks for one in sets]),
+        sharp=tuple(maps for one in sets for maps in one.sharp),
     )
 
 
-def _factorized(A: Array, seen: Sequence[Seen], settings: Settings) -> _Set:
-    grids, inputs = [one.grid for one in seen], [one.input for one in seen]
+def _factorized(
+    A: Array, seen: Sequence[Seen], folder: Path, settings: Settings, progress: Progress | None = None
+) -> _Set:
+    grids = [one.grid for one in seen]
     cuts = whole_images([grid.cells for grid in grids])
     fitted = factorize(A, settings.k, solver=settings.solver, seed=settings.seed, cuts=cuts)
-    thresholds = set_percentile(fitted.H, grids, inputs, settings.percentile)
+    thresholds = set_thresholds(fitted.H, grids, _sizes(seen, settings), settings.threshold)
     # From here on everything is small, or made for files: the host's work.
     H = np.ascontiguousarray(to_numpy(fitted.H), np.float32)
     image_peaks = peaks(H, grids)
+    highest = image_peaks.max(axis=0)
+    heats = [heat_map(H, start, grid) for start, grid in zip(offsets(grids), grids, strict=False)]
+    sharp = sharpened(folder, seen, heats, thresholds, highest, settings.crf, progress or Silent())
+    found = _regions(sharp or heats, np.full_like(thresholds, ON) if sharp else thresholds, seen, settings)
     return _Set(
         H=H,
         W=np.asarray(to_numpy(fitted.W), np.float32),
         fit=_fit(fitted, A.shape, settings),
-        concepts=_concepts(fitted, thresholds, image_peaks.max(axis=0)),
+        concepts=_concepts(fitted, thresholds, highest),
         image_peaks=image_peaks,
-        images=_images(H, seen, thresholds, scores(image_peaks), settings),
+        images=_images(seen, scores(image_peaks), found),
+        sharp=tuple(sharp),
     )
 
 
-def _images(
-    H: NDArray[np.float32],
-    seen: Sequence[Seen],
+def _sizes(seen: Sequence[Seen], settings: Settings) -> list[Grid]:
+    """Of the pictures, in the domain of their thresholds."""
+    domains = {"native": "grid", "input": "input", "original": "original"}
+    return [getattr(one, domains[settings.threshold.domain]) for one in seen]
+
+
+def _regions(
+    maps: Sequence[NDArray[np.float32]] | Sequence[NDArray[np.uint8]],
     thresholds: NDArray[np.float32],
-    image_scores: NDArray[np.float32],
+    seen: Sequence[Seen],
     settings: Settings,
-) -> tuple[ImageFound, ...]:
-    starts = offsets([one.grid for one in seen])
-    heats = [(heat_map(H, start, one.grid), one.original) for start, one in zip(starts, seen, strict=False)]
+) -> list[tuple[MaskFound, ...]]:
+    """Masks and regions of every picture."""
 
-    def masks(part: Sequence[tuple[NDArray[np.float32], Grid]]) -> list[tuple[MaskFound, ...]]:
-        return list(set_regions(part, thresholds, settings.min_share))
+    def masks(part: range) -> list[tuple[MaskFound, ...]]:
+        pictures = ((_as_float(maps[i]), seen[i].original) for i in part)
+        return list(set_regions(pictures, thresholds, settings.min_share))
 
-    workers = min(4, available_cores(), -(-len(heats) // PART))
-    parts = [heats[i : i + PART] for i in range(0, len(heats), PART)]
+    workers = min(4, available_cores(), -(-len(seen) // PART))
+    parts = [range(i, min(i + PART, len(seen))) for i in range(0, len(seen), PART)]
     with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
-        found = [one for part in pool.map(masks, parts) for one in part]
+        return [one for part in pool.map(masks, parts) for one in part]
+
+
+def _as_float(maps: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.float32]:
+    scaled: NDArray[np.float32] = maps.astype(np.float32, copy=False)
+    return scaled / np.float32(255) if maps.dtype == np.uint8 else scaled
+
+
+def _images(
+    seen: Sequence[Seen], image_scores: NDArray[np.float32], found: Sequence[tuple[MaskFound, ...]]
+) -> tuple[ImageFound, ...]:
     return tuple(
         ImageFound(
             printable(one.path),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization import Solver
 from dff_onnx.images import Resize
+from dff_onnx.maps import Crf, Threshold
 
 Overlays = int | Literal["all", "none"]
 
@@ -21,7 +22,8 @@ class Settings:
         resize: of the pictures, before the network.
         per_image: factorize each picture by itself; concepts are then not shared.
         solver, seed: of the factorization.
-        percentile: of a concept's heat maps over the whole set, at the network's input size; the mask's threshold.
+        threshold: from which value on a pixel belongs to a concept's mask.
+        crf: sharpens the heat maps along the edges of their picture before masks are made; None leaves them.
         min_share: of a picture's pixels that a region needs to be listed beside the largest one.
         overlays: how many pictures get an overlay: `all`, `none`, or the first so many.
     """
@@ -31,15 +33,14 @@ class Settings:
     per_image: bool = False
     solver: Solver = "coreset"
     seed: int = 0
-    percentile: float = 75.0
+    threshold: Threshold = field(default_factory=Threshold)
+    crf: Crf | None = None
     min_share: float = 0.01
     overlays: Overlays = "all"
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise UsageError(f"k: at least one concept is needed, found {self.k}")
-        if not 0 <= self.percentile <= 100:
-            raise UsageError(f"percentile: a figure from 0 to 100 is needed, found {self.percentile}")
         if not 0 <= self.min_share <= 1:
             raise UsageError(f"min-share: a figure from 0 to 1 is needed, found {self.min_share}")
         if isinstance(self.overlays, int) and self.overlays < 0:
@@ -54,7 +55,8 @@ class Settings:
             "per_image": self.per_image,
             "solver": self.solver,
             "seed": self.seed,
-            "percentile": self.percentile,
+            **self.threshold.to_dict(),
+            **_crf_fields(self.crf),
             "min_share": self.min_share,
             "overlays": str(self.overlays),
         }
@@ -64,3 +66,11 @@ class Settings:
         if self.overlays == "all":
             return images
         return 0 if self.overlays == "none" else min(int(self.overlays), images)
+
+
+def _crf_fields(crf: Crf | None) -> dict[str, Any]:
+    """Flat, as a bank's provenance wants it."""
+    if crf is None:
+        return {"crf": "none"}
+    fields = crf.to_dict()
+    return {"crf": fields.pop("mode"), **{f"crf_{name}": value for name, value in fields.items()}}

@@ -18,7 +18,7 @@ from dff_onnx.concepts.bank import read_bank
 from dff_onnx.errors import ModelError, NoImagesError, OutputError, UsageError
 from dff_onnx.factorization import whole_images
 from dff_onnx.images import Resize
-from dff_onnx.maps import mask, upsample
+from dff_onnx.maps import Threshold, mask, upsample
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.run import run
 from dff_onnx.runs.settings import Settings
@@ -39,7 +39,7 @@ def test_planted_colours_become_concepts(folder: Path) -> None:
 
 
 def test_boxes_lie_on_the_planted_squares(folder: Path) -> None:
-    found = discover(folder, Colours(), Settings(k=3, resize=Resize("square", 128), percentile=90))
+    found = discover(folder, Colours(), Settings(k=3, resize=Resize("square", 128), threshold=Threshold(percentile=90)))
     assert found.W is not None
     with Image.open(folder / "0.png") as image:
         pixels = np.asarray(image)
@@ -205,9 +205,7 @@ def test_negative_activations_are_refused_with_a_way_out(folder: Path) -> None:
         discover(folder, Negative(), SMALL)
 
 
-@pytest.mark.parametrize(
-    "options", [{"k": 0}, {"percentile": 101}, {"min_share": -1}, {"overlays": -1}, {"resize": ("wide", 3)}]
-)
+@pytest.mark.parametrize("options", [{"k": 0}, {"min_share": -1}, {"overlays": -1}, {"resize": ("wide", 3)}])
 def test_impossible_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Settings(**(options | ({"resize": Resize(*options["resize"])} if "resize" in options else {})))

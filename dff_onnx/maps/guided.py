@@ -1,0 +1,124 @@
+"""The guided filter with a colour guide: maps smoothed along the edges of their picture.
+
+He, Sun & Tang, "Guided Image Filtering" (ECCV 2010); `subsample` is He & Sun, "Fast Guided Filter" (2015). At
+`subsample=1` the numbers are those of OpenCV's `ximgproc.guidedFilter`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dff_onnx.arrays import Array, namespace_of
+from dff_onnx.arrays.box_filter import box_mean
+from dff_onnx.maps.shrink import shrink
+from dff_onnx.maps.upsample import upsample
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """What a picture contributes to the filter, computed once for all maps.
+
+    Attributes:
+        picture: `(3, h, w)` float32, 0..1.
+        mean: `(3, h, w)`, of each window.
+        inverse: `(3, 3, h, w)`, of each window's regularised colour covariance.
+        radius: of the windows, in pixels.
+    """
+
+    picture: Array
+    mean: Array
+    inverse: Array
+    radius: int
+
+
+def guide(picture: Array, radius: int, eps: float) -> Guide:
+    """Prepares a picture.
+
+    Args:
+        picture: `(3, h, w)` float32, 0..1.
+        radius: of the square windows, in pixels: they are `2 radius + 1` wide.
+        eps: variance of colour below which a window counts as flat.
+    """
+    xp = namespace_of(picture)
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    products = xp.stack([picture[i, ...] * picture[j, ...] for i, j in pairs])
+    means = box_mean(xp.concat([picture, products]), radius)
+    mean = means[:3, ...]
+    rr, rg, rb, gg, gb, bb = (
+        means[3 + n, ...] - mean[i, ...] * mean[j, ...] + (eps if i == j else 0.0) for n, (i, j) in enumerate(pairs)
+    )
+    return Guide(picture, mean, _inverse(rr, rg, rb, gg, gb, bb), radius)
+
+
+def _inverse(rr: Array, rg: Array, rb: Array, gg: Array, gb: Array, bb: Array) -> Array:
+    """Of symmetric 3 x 3 matrices, by cofactors."""
+    xp = namespace_of(rr)
+    c00, c01, c02 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    c11, c12, c22 = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
+    scale = 1 / (rr * c00 + rg * c01 + rb * c02)
+    rows = xp.stack([xp.stack(row) for row in ([c00, c01, c02], [c01, c11, c12], [c02, c12, c22])])
+    return rows * scale
+
+
+def linear_model(maps: Array, picture: Guide) -> tuple[Array, Array]:
+    """The filter's local linear model of each map, averaged over the windows that see a pixel.
+
+    Args:
+        maps: `(m, h, w)`.
+        picture: the guide, of the same size.
+
+    Returns:
+        slopes `(m, 3, h, w)` and offsets `(m, h, w)`: the filtered map is `sum_c slope_c picture_c + offset`.
+    """
+    xp = namespace_of(maps)
+    m, h, w = maps.shape
+    products = maps[:, None, ...] * picture.picture[None, ...]
+    means = box_mean(xp.concat([maps[:, None, ...], products], axis=1), picture.radius)
+    mean = means[:, 0, ...]
+    covariance = means[:, 1:, ...] - mean[:, None, ...] * picture.mean[None, ...]
+    slopes = xp.sum(picture.inverse[None, ...] * covariance[:, None, ...], axis=2)
+    offsets = mean - xp.sum(slopes * picture.mean[None, ...], axis=1)
+    both = box_mean(xp.concat([slopes, offsets[:, None, ...]], axis=1), picture.radius)
+    return both[:, :3, ...], xp.reshape(both[:, 3:, ...], (m, h, w))
+
+
+def apply_model(model: tuple[Array, Array], picture: Array) -> Array:
+    """The filtered maps `(m, h, w)` of a model on a picture `(3, h, w)`, which may be larger than the model's own."""
+    xp = namespace_of(picture)
+    h, w = picture.shape[1:]
+    slopes, offsets = (upsample(part, h, w) if part.shape[-2:] != (h, w) else part for part in model)
+    return xp.sum(slopes * picture[None, ...], axis=1) + offsets
+
+
+def guided_filter(maps: Array, picture: Array, radius: int, eps: float, subsample: int = 1) -> Array:
+    """Maps smoothed along a picture's edges.
+
+    Args:
+        maps: `(m, h, w)` float32.
+        picture: `(3, h, w)` float32, 0..1.
+        radius: of the windows, in pixels.
+        eps: variance of colour below which a window counts as flat; larger smooths across weaker edges.
+        subsample: compute the linear models at this fraction of the size (4 is usual); 1 is exact.
+
+    Returns:
+        `(m, h, w)`; values may leave the range of the maps a little, at edges.
+
+    >>> import numpy as np
+    >>> picture = np.zeros((3, 4, 4), np.float32); picture[:, :, 2:] = 1
+    >>> np.rint(guided_filter(picture[:1], picture, 1, 1e-3)[0, 0]).tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+    if subsample == 1:
+        return apply_model(linear_model(maps, guide(picture, radius, eps)), picture)
+    small = smaller(picture.shape[-2], picture.shape[-1], subsample)
+    made = guide(shrink(picture, *small), max(1, round(radius / subsample)), eps)
+    return apply_model(linear_model(shrink(maps, *small), made), picture)
+
+
+def smaller(height: int, width: int, subsample: int) -> tuple[int, int]:
+    """The size at which a subsampled filter works.
+
+    >>> smaller(375, 500, 4)
+    (94, 125)
+    """
+    return max(1, round(height / subsample)), max(1, round(width / subsample))
