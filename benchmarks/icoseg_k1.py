@@ -22,7 +22,8 @@ from dff_onnx.backbone.session import Backbone
 from dff_onnx.images import Resize
 from dff_onnx.maps import mask, upsample
 from dff_onnx.records import Box, Preprocessing
-from dff_onnx.runs.discover import Discovery, discover
+from dff_onnx.runs.discover import discover
+from dff_onnx.runs.discovery import Discovery
 from dff_onnx.runs.settings import Settings
 
 LAYERS = {

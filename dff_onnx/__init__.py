@@ -15,7 +15,7 @@ _HOMES: dict[str, str] = {
     "Backbone": "dff_onnx.backbone.session",
     "DFF": "dff_onnx.factorization",
     "DffError": "dff_onnx.errors",
-    "Discovery": "dff_onnx.runs.discover",
+    "Discovery": "dff_onnx.runs.discovery",
     "Factorization": "dff_onnx.factorization",
     "Preprocessing": "dff_onnx.records",
     "Resize": "dff_onnx.images",
@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from dff_onnx.factorization import DFF, Factorization, factorize
     from dff_onnx.images import Resize
     from dff_onnx.records import Preprocessing
-    from dff_onnx.runs.discover import Discovery, discover
+    from dff_onnx.runs.discover import discover
+    from dff_onnx.runs.discovery import Discovery
     from dff_onnx.runs.run import run
     from dff_onnx.runs.settings import Settings
     from dff_onnx.zoo import find_model

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from dff_onnx.errors import NoImagesError, OutputError, UsageError
 
@@ -22,8 +24,12 @@ SUFFIXES = frozenset(
 LONGEST_NAME = 255
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that a reader sees all of it or none: temporary file, fsync, rename. Makes missing folders.
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file to be written so that a reader sees all of it or none: temporary file, fsync, rename.
+
+    Makes missing folders. When the block raises, the old file stays as it was. An OSError in the block is taken for
+    one of this file's: read other files so that they raise errors of their own.
 
     Raises:
         OutputError: saying which file and why; nothing half-written stays behind.
@@ -33,7 +39,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -41,6 +47,16 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a whole file as `open_atomically` does.
+
+    Raises:
+        OutputError: saying which file and why; nothing half-written stays behind.
+    """
+    with open_atomically(path) as file:
+        file.write(data)
 
 
 def is_run_folder(folder: str | Path) -> bool:

@@ -13,7 +13,9 @@ from dff_onnx import __version__
 from dff_onnx.cli.cut import cut
 from dff_onnx.cli.doctor import doctor
 from dff_onnx.cli.export import export
+from dff_onnx.cli.label import label
 from dff_onnx.cli.layers import layers
+from dff_onnx.cli.masks import masks
 from dff_onnx.cli.models import models
 from dff_onnx.cli.run import run
 from dff_onnx.errors import DffError
@@ -28,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, export, layers, cut, doctor):
+for command in (run, label, masks, export, layers, cut, doctor):
     app.command()(command)
 app.add_typer(models, name="models")
 

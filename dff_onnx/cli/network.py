@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from dff_onnx.backbone.cut import Sign
@@ -20,6 +22,14 @@ class DeviceChoice(StrEnum):
     cpu = "cpu"
     cuda = "cuda"
     tensorrt = "tensorrt"
+
+
+Network = Annotated[
+    str, typer.Option("--model", help="An ONNX file, a card (.toml), or a name: `dff-onnx models list`.")
+]
+Layer = Annotated[str | None, typer.Option(help="The layer to take. [default: what the model says]")]
+Device = Annotated[DeviceChoice, typer.Option(help="cuda and tensorrt are errors where they do not run.")]
+CudaGraph = Annotated[bool, typer.Option("--cuda-graph", help="With CUDA: replay batches of one size.")]
 
 
 def open_network(

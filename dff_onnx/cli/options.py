@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from dff_onnx.backbone.cut import Sign
+    from dff_onnx.images import Resize
     from dff_onnx.records import ChannelOrder, Preprocessing
 
 
@@ -42,6 +43,23 @@ CardFile = Annotated[Path | None, typer.Option("--card", help="A network's card 
 Model = Annotated[str, typer.Argument(help="An ONNX file, a card (.toml), or a name: `dff-onnx models list`.")]
 Rectify = Annotated[bool, typer.Option("--rectify", help="Negative activations become 0.")]
 Split = Annotated[bool, typer.Option("--split", help="Every channel becomes two: its positive and its negative part.")]
+
+
+Size = Annotated[int | None, typer.Option(help="Pixels of a square, aspect not kept. [default: 224]")]
+ShortSide = Annotated[int | None, typer.Option(help="Pixels of the shorter side, aspect kept.")]
+LongSide = Annotated[int | None, typer.Option(help="Pixels of the longer side, aspect kept.")]
+
+
+def resize_of(size: int | None, short_side: int | None, long_side: int | None, usual: int = 224) -> Resize:
+    """The three options as one record; a square of `usual` pixels where none is given."""
+    from dff_onnx.errors import UsageError
+    from dff_onnx.images import Resize
+
+    given = {"square": size, "short": short_side, "long": long_side}
+    said = [(mode, pixels) for mode, pixels in given.items() if pixels is not None]
+    if len(said) > 1:
+        raise UsageError("give one of --size, --short-side and --long-side")
+    return Resize(*said[0]) if said else Resize("square", usual)  # type: ignore[arg-type]
 
 
 def sign_of(rectify: bool, split: bool) -> Sign:

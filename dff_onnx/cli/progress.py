@@ -79,7 +79,13 @@ def summary(found: Found, out: Path) -> str:
         fit = found.fit
         ending = "converged" if fit.converged else f"stopped: {fit.stopped}"
         lines[0] += f", {1 - fit.loss:.1%} explained by {fit.k} concepts ({ending})"
-    for concept in found.concepts:
+    if found.foreground:
+        lines[0] += f", foreground found; sure: {found.foreground.sure}"
+        lines.append(f"  agreement of {len(found.foreground.trials)} trials: IoU {found.foreground.agreement:.2f}")
+        covered = sum(image.concepts[0].share for image in found.images) / len(found.images)
+        empty = sum(not image.concepts[0].regions for image in found.images)
+        lines.append(f"  it covers {covered:.1%} of the pictures; {empty} show none")
+    for concept in () if found.foreground else found.concepts:
         here = [image.concepts[concept.number] for image in found.images]
         strong = sum(one.score >= 0.5 for one in here)
         lines.append(

@@ -8,21 +8,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dff_onnx.cli.network import DeviceChoice, open_network
+from dff_onnx.cli.masks_options import (
+    CrfChoice,
+    CrfFlag,
+    CrfMode,
+    Domain,
+    DomainChoice,
+    Fraction,
+    Percentile,
+    Rule,
+    RuleChoice,
+    crf_of,
+    threshold_of,
+)
+from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
 from dff_onnx.cli.options import (
     CardFile,
     ChannelOrderOption,
+    LongSide,
     Mean,
     Rectify,
     Scale,
+    ShortSide,
+    Size,
     Split,
     Std,
     preprocessing_if_said,
+    resize_of,
     sign_of,
 )
 
 if TYPE_CHECKING:
-    from dff_onnx.images import Resize
     from dff_onnx.runs.settings import Overlays
 
 
@@ -34,55 +50,29 @@ class SolverChoice(StrEnum):
     mu = "mu"
 
 
-class RuleChoice(StrEnum):
-    """Rules for the thresholds of masks."""
-
-    percentile = "percentile"
-    fraction = "fraction"
-    otsu = "otsu"
-
-
-class DomainChoice(StrEnum):
-    """Sizes at which thresholds are taken."""
-
-    native = "native"
-    input = "input"
-    original = "original"
-
-
-class CrfChoice(StrEnum):
-    """What the CRF decides between."""
-
-    binary = "binary"
-    joint = "joint"
-
-
 def run(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")],
-    model: Annotated[
-        str, typer.Option(help="An ONNX file, a card (.toml), or a name: `dff-onnx models list`.")
-    ] = "compact",
+    model: Network = "compact",
     card: CardFile = None,
-    k: Annotated[int, typer.Option("-k", help="Number of concepts.")] = 4,
-    layer: Annotated[str | None, typer.Option(help="The layer to take. [default: what the model says]")] = None,
-    device: Annotated[
-        DeviceChoice, typer.Option(help="cuda and tensorrt are errors where they do not run.")
-    ] = DeviceChoice.auto,
-    cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="With CUDA: replay batches of one size.")] = False,
-    size: Annotated[int | None, typer.Option(help="Pixels of a square, aspect not kept. [default: 224]")] = None,
-    short_side: Annotated[int | None, typer.Option(help="Pixels of the shorter side, aspect kept.")] = None,
-    long_side: Annotated[int | None, typer.Option(help="Pixels of the longer side, aspect kept.")] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Number of concepts. [default: 4]")] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="The object the pictures share, in place of concepts; --size is 448.")
+    ] = False,
+    layer: Layer = None,
+    device: Device = DeviceChoice.auto,
+    cuda_graph: CudaGraph = False,
+    size: Size = None,
+    short_side: ShortSide = None,
+    long_side: LongSide = None,
     per_image: Annotated[bool, typer.Option("--per-image", help="Factorize each picture by itself.")] = False,
     overlays: Annotated[str, typer.Option(help="Pictures to draw: all, none, or a number.")] = "all",
-    threshold: Annotated[RuleChoice, typer.Option(help="Of the masks, over the whole set.")] = RuleChoice.percentile,
-    percentile: Annotated[float, typer.Option(help="Of all values of a concept.")] = 75.0,
-    fraction: Annotated[float, typer.Option(help="Of a concept's peak, for --threshold fraction.")] = 0.5,
-    domain: Annotated[
-        DomainChoice, typer.Option(help="Size at which percentile and otsu are taken.")
-    ] = DomainChoice.input,
-    crf: Annotated[bool, typer.Option("--crf", help="Sharpen the heat maps along the edges of the pictures.")] = False,
-    crf_mode: Annotated[CrfChoice, typer.Option(help="Each concept by itself, or in competition.")] = CrfChoice.binary,
+    threshold: Rule = RuleChoice.percentile,
+    percentile: Percentile = 75.0,
+    fraction: Fraction = 0.5,
+    domain: Domain = DomainChoice.input,
+    crf: CrfFlag = False,
+    crf_mode: CrfMode = CrfChoice.binary,
     min_share: Annotated[float, typer.Option(help="Share of a picture that a further region needs.")] = 0.01,
     solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.coreset,
     seed: Annotated[int, typer.Option(help="Of the factorization's starts.")] = 0,
@@ -97,25 +87,28 @@ def run(
 ) -> None:
     """Find what the pictures of a folder have in common.
 
-    Writes heat map overlays, results.json, boxes.csv, coco.json, bank.npz, failures.json and run.toml. Exit code 3
-    says that some pictures could not be used; failures.json lists them.
+    Writes heat map overlays, results.json, boxes.csv, coco.json, maps.npz, bank.npz, failures.json and run.toml. Exit
+    code 3 says that some pictures could not be used; failures.json lists them.
 
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
     from dff_onnx.cli.progress import shown, summary
-    from dff_onnx.maps import Crf, Threshold
+    from dff_onnx.errors import UsageError
     from dff_onnx.report.results import results_json
     from dff_onnx.runs.run import run as run_folder
     from dff_onnx.runs.settings import Settings
 
+    if foreground and k is not None:
+        raise UsageError("give one of -k and --foreground")
     settings = Settings(
-        k=k,
-        resize=_resize(size, short_side, long_side),
+        k=4 if k is None else k,
+        foreground=foreground,
+        resize=resize_of(size, short_side, long_side, 448 if foreground else 224),
         per_image=per_image,
         solver=solver.value,
         seed=seed,
-        threshold=Threshold(threshold.value, percentile, fraction, domain.value),
-        crf=Crf(crf_mode.value) if crf else None,
+        threshold=threshold_of(threshold, percentile, fraction, domain),
+        crf=crf_of(crf, crf_mode),
         min_share=min_share,
         overlays=_overlays(overlays),
     )
@@ -132,17 +125,6 @@ def run(
     typer.echo(summary(found, output), err=True)
     if found.failures:
         raise typer.Exit(3)
-
-
-def _resize(size: int | None, short_side: int | None, long_side: int | None) -> Resize:
-    from dff_onnx.errors import UsageError
-    from dff_onnx.images import Resize
-
-    given = {"square": size, "short": short_side, "long": long_side}
-    said = [(mode, pixels) for mode, pixels in given.items() if pixels is not None]
-    if len(said) > 1:
-        raise UsageError("give one of --size, --short-side and --long-side")
-    return Resize(*said[0]) if said else Resize()  # type: ignore[arg-type]
 
 
 def _overlays(text: str) -> Overlays:

@@ -1,53 +1,38 @@
 """A bank: concepts saved with all that is needed to use them again.
 
 The file is NumPy's `.npz` without pickles: the arrays `W`, `thresholds`, `peaks`, `energy` (little-endian float32),
-and `about`, a JSON text as bytes; `docs/results.md` describes it. Equal banks have equal bytes.
+and `about`, a JSON text as bytes; with a foreground model also `foreground`. `docs/results.md` describes it. Equal
+banks have equal bytes.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import lzma
+import math
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dff_onnx.concepts.foreground import ForegroundModel
 from dff_onnx.errors import BankError, UsageError
+from dff_onnx.images import Resize
+from dff_onnx.npy import DAMAGE, add_array, read_header, values_of
 from dff_onnx.records import Fingerprint, Preprocessing
 
 FORMAT = "dff-onnx/bank/1"
+WITH_FOREGROUND = "dff-onnx/bank/2"
 FIGURES = ("thresholds", "peaks", "energy")
 ENTRIES = ("W", *FIGURES, "about")
+SIDES = {"W": 2, "foreground": 2}
 # A bank of 1000 concepts in 4096 channels has 16 MiB.
 LARGEST = 256 * 2**20
-# The only headers NumPy 1 and 2 write for the arrays above. Read here and not by NumPy, which takes memory for any
-# shape a header claims, and evaluates the header's text as Python.
-HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<type><f4|\|u1)', 'fortran_order': False, "
-    rb"'shape': \((?P<shape>\d{1,9},|\d{1,9}, \d{1,9})\), \} *\n",
-    re.DOTALL,
-)
-DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +46,7 @@ class Bank:
         colours: `#rrggbb`.
         fingerprint: of the backbone.
         provenance: where the concepts come from, as plain values of JSON; nothing depends on it.
+        foreground: what tells the set's object from its surroundings; a bank with it may have no concepts.
 
     Raises:
         BankError: when these do not belong together, or hold values that cannot be.
@@ -74,13 +60,16 @@ class Bank:
     colours: tuple[str, ...]
     fingerprint: Fingerprint
     provenance: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    foreground: ForegroundModel | None = None
 
     def __post_init__(self) -> None:
-        if self.W.ndim != 2 or 0 in self.W.shape:
+        if self.W.ndim != 2 or self.W.shape[1] == 0 or (len(self.W) == 0 and self.foreground is None):
             raise BankError(f"W has the shape {self.W.shape}, and (concepts, channels) is needed")
         self._check_concepts(len(self.W))
         for name in ("W", *FIGURES):
             _check_values(name, getattr(self, name))
+        if self.foreground is not None:
+            _check_foreground(self.foreground, self.W.shape[1])
         lengths = np.linalg.norm(self.W.astype(np.float64), axis=1)  # float32 overflows on what is refused here
         if not np.all((np.abs(lengths - 1) < 1e-3) | (lengths == 0)):
             raise BankError(f"the concepts in W have the lengths {lengths.round(4).tolist()[:8]}, and 1 is needed")
@@ -102,8 +91,11 @@ def bank_bytes(bank: Bank) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for name in ("W", *FIGURES):
-            _add(archive, name, np.ascontiguousarray(getattr(bank, name), "<f4"))
-        _add(archive, "about", np.frombuffer(_about(bank), np.uint8))
+            add_array(archive, name, np.ascontiguousarray(getattr(bank, name), "<f4"))
+        if bank.foreground is not None:
+            both = np.stack([bank.foreground.direction, bank.foreground.mean])
+            add_array(archive, "foreground", np.ascontiguousarray(both, "<f4"))
+        add_array(archive, "about", np.frombuffer(_about(bank), np.uint8))
     return data.getvalue()
 
 
@@ -119,8 +111,8 @@ def read_bank(path: str | Path) -> Bank:
         raise UsageError(f"{path}: there is no such file; give the bank.npz of a run")
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_entries(archive)
-            stored = {name: _array(name, archive.read(f"{name}.npy")) for name in ENTRIES}
+            names = _check_entries(archive)
+            stored = {name: _array(name, archive.read(f"{name}.npy")) for name in names}
         return _bank(stored, json.loads(stored["about"].tobytes(), parse_constant=_refuse_constant))
     except BankError as error:
         raise BankError(f"{path}: {error}; give the bank.npz of a run, or make it again") from error
@@ -130,53 +122,50 @@ def read_bank(path: str | Path) -> Bank:
 
 
 def _about(bank: Bank) -> bytes:
-    fields = {
-        "format": FORMAT,
+    fields: dict[str, Any] = {
+        "format": FORMAT if bank.foreground is None else WITH_FOREGROUND,
         "names": list(bank.names),
         "colours": list(bank.colours),
         "fingerprint": bank.fingerprint.to_dict(),
         "provenance": dict(bank.provenance),
     }
+    if bank.foreground is not None:
+        model = bank.foreground
+        fields["foreground"] = {name: float(getattr(model, name)) for name in ("threshold", "upper", "spread")}
+        fields["foreground"] |= {"resize": model.resize.mode, "size": model.resize.pixels}
     return json.dumps(fields, sort_keys=True, allow_nan=False).encode()
 
 
-def _add(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
-    """One array, under a date and a system that are always the same."""
-    content = io.BytesIO()
-    np.lib.format.write_array(content, array, version=(1, 0), allow_pickle=False)
-    entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-    entry.create_system, entry.external_attr = 3, 0o644 << 16
-    archive.writestr(entry, content.getvalue())
-
-
-def _check_entries(archive: zipfile.ZipFile) -> None:
-    """Before anything is inflated."""
+def _check_entries(archive: zipfile.ZipFile) -> tuple[str, ...]:
+    """Before anything is inflated; the names of the arrays."""
     names = sorted(entry.filename for entry in archive.infolist())
-    if names != sorted(f"{name}.npy" for name in ENTRIES):
+    entries = (*ENTRIES, "foreground") if "foreground.npy" in names else ENTRIES
+    if names != sorted(f"{name}.npy" for name in entries):
         raise BankError(f"holds {', '.join(names[:8])[:120] or 'nothing'}, and a bank holds {', '.join(ENTRIES)}")
     size = sum(entry.file_size for entry in archive.infolist())
     if size > LARGEST:
         raise BankError(f"unpacks to {size} bytes, more than a bank can have ({LARGEST})")
+    return entries
 
 
 def _array(name: str, content: bytes) -> NDArray[Any]:
     """An array from an entry's bytes."""
-    header = HEADER.match(content)
+    header = read_header(content)
     if header is None:
         raise BankError(f"{name} is no array of a bank: it begins with {content[:80]!r}")
-    dtype = np.dtype(header["type"].decode())
-    shape = tuple(int(part) for part in header["shape"].split(b",") if part)
-    if dtype != (np.uint8 if name == "about" else np.float32) or len(shape) != (2 if name == "W" else 1):
+    dtype, shape = header.dtype, header.shape
+    if dtype != (np.uint8 if name == "about" else np.float32) or len(shape) != SIDES.get(name, 1):
         raise BankError(f"{name} has the type {dtype} and the shape {shape}, which a bank's has not")
-    if len(content) - header.end() != prod(shape) * dtype.itemsize:
-        raise BankError(f"{name} has the shape {shape} and {len(content) - header.end()} bytes, which do not agree")
-    values: NDArray[Any] = np.frombuffer(content, dtype, offset=header.end()).reshape(shape)
-    return values.astype(dtype.newbyteorder("="))  # a copy, aligned and writable
+    if len(content) != header.size:
+        raise BankError(f"{name} has the shape {shape} and {len(content) - header.end} bytes, which do not agree")
+    return values_of(content, header)
 
 
 def _bank(stored: Mapping[str, NDArray[Any]], about: dict[str, Any]) -> Bank:
-    if about["format"] != FORMAT:
-        raise BankError(f"has format {str(about['format'])[:60]!r}, and this version reads {FORMAT!r}")
+    if about["format"] != (WITH_FOREGROUND if "foreground" in stored else FORMAT):
+        raise BankError(
+            f"has format {str(about['format'])[:60]!r}, and this version reads {FORMAT!r} and its successor"
+        )
     mark, names, colours = about["fingerprint"], about["names"], about["colours"]
     if not (isinstance(mark["model_sha256"], str) and isinstance(mark["layer"], str)):
         raise BankError("its fingerprint names no model and layer")
@@ -188,7 +177,28 @@ def _bank(stored: Mapping[str, NDArray[Any]], about: dict[str, Any]) -> Bank:
         colours=tuple(colours),
         fingerprint=Fingerprint(mark["model_sha256"], mark["layer"], Preprocessing.from_dict(mark["preprocessing"])),
         provenance=_provenance(about.get("provenance", {})),
+        foreground=_foreground(stored["foreground"], about["foreground"]) if "foreground" in stored else None,
     )
+
+
+def _foreground(vectors: NDArray[np.float32], fields: dict[str, Any]) -> ForegroundModel:
+    if len(vectors) != 2:
+        raise BankError(f"foreground has {len(vectors)} rows, and a direction and a mean are needed")
+    figures = {name: fields[name] for name in ("threshold", "upper", "spread")}
+    if not all(type(value) in (int, float) for value in figures.values()):
+        raise BankError(f"its foreground has the figures {str(figures)[:80]}")
+    return ForegroundModel(vectors[0], vectors[1], **figures, resize=Resize(fields["resize"], fields["size"]))
+
+
+def _check_foreground(model: ForegroundModel, channels: int) -> None:
+    for name in ("direction", "mean"):
+        array = getattr(model, name)
+        if array.shape != (channels,) or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise BankError(f"the foreground's {name} is no row of {channels} finite float32 values")
+    if not (math.isfinite(model.threshold) and 0 <= model.upper <= 1 and 0 < model.spread < math.inf):
+        raise BankError(
+            f"the foreground has the threshold {model.threshold}, upper {model.upper}, spread {model.spread}"
+        )
 
 
 def _provenance(fields: Any) -> dict[str, str | int | float | bool]:

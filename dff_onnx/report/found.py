@@ -120,6 +120,43 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialFound:
+    """One way in which foreground mode started; see `dff_onnx.concepts.foreground.Trial`.
+
+    Attributes:
+        pixels: of the size the network saw.
+        prior: `centre` or `border`.
+        quality: by which trials are compared.
+        bimodality, overlap, halves, contact: what it is made of.
+    """
+
+    pixels: int
+    prior: str
+    quality: float
+    bimodality: float
+    overlap: float
+    halves: float
+    contact: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForegroundFound:
+    """How foreground mode went.
+
+    Attributes:
+        sure: `low`, `medium` or `high`.
+        agreement: mean IoU of the masks with those of the trials that were not taken, 0..1.
+        chosen: number of the trial that was taken.
+        trials: all of them.
+    """
+
+    sure: str
+    agreement: float
+    chosen: int
+    trials: tuple[TrialFound, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a run found.
 
@@ -130,6 +167,7 @@ class Found:
         fit, concepts: shared by all images; None and empty where each has its own.
         images: in sorted order.
         failures: pictures that could not be used.
+        foreground: how foreground mode went, where that was asked for; its one concept is then the foreground.
     """
 
     fingerprint: Fingerprint
@@ -139,6 +177,7 @@ class Found:
     concepts: tuple[ConceptFound, ...]
     images: tuple[ImageFound, ...]
     failures: tuple[Failure, ...]
+    foreground: ForegroundFound | None = None
 
     def concepts_of(self, image: ImageFound) -> tuple[ConceptFound, ...]:
         """The concepts that an image's numbers refer to."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dff_onnx.records import Box, Grid, Region
-from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, Found, ImageFound
+from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, ForegroundFound, Found, ImageFound
 
 SCHEMA = "dff-onnx/results/1"
 CSV_COLUMNS = ("image", "concept", "name", "score", "x0", "y0", "x1", "y1", "area", "largest")
@@ -24,13 +24,14 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 
 def results_json(found: Found) -> bytes:
     """Everything a run found, as strict JSON with a versioned schema."""
-    return _json(
+    return strict_json(
         {
             "schema": SCHEMA,
             "fingerprint": found.fingerprint.to_dict(),
             "device": found.device,
             "scale": found.scale,
             "fit": _fit(found.fit),
+            **({"foreground": _foreground(found.foreground)} if found.foreground else {}),
             "concepts": [_concept(concept) for concept in found.concepts],
             "images": [_image(image) for image in found.images],
             "failures": [_failure(failure) for failure in found.failures],
@@ -40,7 +41,7 @@ def results_json(found: Found) -> bytes:
 
 def failures_json(failures: Iterable[Failure]) -> bytes:
     """The pictures that could not be used, and why: a list, empty where all could."""
-    return _json([_failure(failure) for failure in failures])
+    return strict_json([_failure(failure) for failure in failures])
 
 
 def boxes_csv(found: Found) -> bytes:
@@ -67,7 +68,7 @@ def coco_json(found: Found) -> bytes:
     """
     numbers = sorted({here.concept for image in found.images for here in image.concepts})
     names = {concept.number: concept.label for concept in found.concepts}
-    return _json(
+    return strict_json(
         {
             "info": {"description": f"dff-onnx, {SCHEMA}"},
             "images": [
@@ -158,6 +159,17 @@ def _fit(fit: Fit | None) -> dict[str, Any] | None:
     }
 
 
+def _foreground(found: ForegroundFound) -> dict[str, Any]:
+    names = ("pixels", "prior", "quality", "bimodality", "overlap", "halves", "contact")
+    figures = [{name: getattr(trial, name) for name in names} for trial in found.trials]
+    return {
+        "sure": found.sure,
+        "agreement": _number(found.agreement),
+        "chosen": found.chosen,
+        "trials": [{name: _number(v) if isinstance(v, float) else v for name, v in one.items()} for one in figures],
+    }
+
+
 def _failure(failure: Failure) -> dict[str, str]:
     return {"path": failure.path, "reason": failure.reason}
 
@@ -178,8 +190,8 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def _json(value: Any) -> bytes:
-    """Strict JSON, an entry of a list or an object on each line.
+def strict_json(value: Any) -> bytes:
+    """A list or table as this program's files have it: strict JSON, an entry on each line.
 
     Only the outer two levels are laid out: the standard library indents in Python, ten times slower than its encoder.
     """

@@ -10,7 +10,8 @@ from dff_onnx.errors import DffError
 from dff_onnx.files import printable
 from dff_onnx.progress import Progress
 from dff_onnx.runs.claim import claim, release
-from dff_onnx.runs.discover import Discovery, discover
+from dff_onnx.runs.discover import discover
+from dff_onnx.runs.discovery import Discovery
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.write import write
 

@@ -24,6 +24,7 @@ class Settings:
         solver, seed: of the factorization.
         threshold: from which value on a pixel belongs to a concept's mask.
         crf: sharpens the heat maps along the edges of their picture before masks are made; None leaves them.
+        foreground: look for the object the pictures share in place of `k` concepts; 448 pixels and more are best.
         min_share: of a picture's pixels that a region needs to be listed beside the largest one.
         overlays: how many pictures get an overlay: `all`, `none`, or the first so many.
     """
@@ -35,27 +36,33 @@ class Settings:
     seed: int = 0
     threshold: Threshold = field(default_factory=Threshold)
     crf: Crf | None = None
+    foreground: bool = False
     min_share: float = 0.01
     overlays: Overlays = "all"
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise UsageError(f"k: at least one concept is needed, found {self.k}")
+        if self.foreground and self.per_image:
+            raise UsageError("foreground: is what pictures share; it cannot be found in each picture by itself")
         if not 0 <= self.min_share <= 1:
             raise UsageError(f"min-share: a figure from 0 to 1 is needed, found {self.min_share}")
         if isinstance(self.overlays, int) and self.overlays < 0:
             raise UsageError(f"overlays: all, none or a number is needed, found {self.overlays}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As `run.toml` stores them."""
-        return {
+        """As `run.toml` stores them: those that matter."""
+        concepts = {
             "k": self.k,
-            "resize": self.resize.mode,
-            "size": self.resize.pixels,
             "per_image": self.per_image,
             "solver": self.solver,
             "seed": self.seed,
             **self.threshold.to_dict(),
+        }
+        return {
+            **({"foreground": True} if self.foreground else concepts),
+            "resize": self.resize.mode,
+            "size": self.resize.pixels,
             **_crf_fields(self.crf),
             "min_share": self.min_share,
             "overlays": str(self.overlays),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -18,13 +18,15 @@ from dff_onnx.concepts.bank import bank_bytes
 from dff_onnx.errors import ImageError, OutputError
 from dff_onnx.files import output_names, write_atomically
 from dff_onnx.images import prefetch, read_original
+from dff_onnx.maps import heat_map, offsets
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import Found, ImageFound
+from dff_onnx.report.maps_file import Maps, write_maps
 from dff_onnx.report.overlays import LONG_SIDE, encode_png, overlay
 from dff_onnx.report.palette import from_hexadecimal
 from dff_onnx.report.results import boxes_csv, coco_json, failures_json, results_json
 from dff_onnx.runs.claim import write_run_file
-from dff_onnx.runs.discover import Discovery
+from dff_onnx.runs.discovery import Discovery
 
 OVERLAYS = "overlays"
 LEGENDS = {"set": "scale: whole set", "image": "scale: this picture"}
@@ -52,6 +54,7 @@ def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: P
     write_atomically(out / "boxes.csv", boxes_csv(found))
     write_atomically(out / "coco.json", coco_json(found))
     write_atomically(out / "failures.json", failures_json(found.failures))
+    write_maps(out / "maps.npz", _maps(discovery))
     if bank is not None:
         write_atomically(out / "bank.npz", bank_bytes(bank))
     write_run_file(out, identity | _quality(found) | {"made": {"device": found.device, "versions": versions()}})
@@ -59,12 +62,24 @@ def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: P
     return discovery
 
 
+def _maps(discovery: Discovery) -> Iterable[Maps]:
+    """What the masks of each picture are made of."""
+    grids = [image.grid for image in discovery.images]
+    starts = offsets(grids)
+    return discovery.sharp or (heat_map(discovery.H, *place) for place in zip(starts, grids, strict=False))
+
+
 def _quality(found: Found) -> dict[str, Any]:
-    """How good the factorization is, for `run.toml`; pictures that have their own say it in `results.json`."""
+    """How good the result is, and its thresholds; pictures that have their own say it in `results.json`."""
+    thresholds = {"thresholds": {"values": [concept.threshold for concept in found.concepts]}} if found.concepts else {}
+    if found.foreground is not None:
+        return {"quality": {"sure": found.foreground.sure, "agreement": found.foreground.agreement}} | thresholds
     if found.fit is None:
         return {}
     fit = found.fit
-    return {"quality": {"loss": fit.loss, "kkt": fit.kkt, "spread": fit.spread, "converged": fit.converged}}
+    return {
+        "quality": {"loss": fit.loss, "kkt": fit.kkt, "spread": fit.spread, "converged": fit.converged}
+    } | thresholds
 
 
 def versions() -> dict[str, str]:
@@ -117,8 +132,11 @@ def _pictures(discovery: Discovery, many: int) -> Iterator[tuple[int, NDArray[np
 def _drawn(discovery: Discovery, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     found = discovery.found
     concepts = found.concepts_of(found.images[index])
-    highest = np.asarray([concept.peak or 1.0 for concept in concepts], np.float32)
-    heat = discovery.heat_map(index) / highest[:, None, None]
+    if discovery.sharp:
+        heat = discovery.maps(index)[0]
+    else:
+        highest = np.asarray([concept.peak or 1.0 for concept in concepts], np.float32)
+        heat = discovery.heat_map(index) / highest[:, None, None]
     colours = [from_hexadecimal(concept.colour) for concept in concepts]
     return overlay(picture, heat, colours, [concept.label for concept in concepts], LEGENDS[found.scale])
 

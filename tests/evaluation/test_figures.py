@@ -22,7 +22,8 @@ from dff_onnx.metrics import (
     single_part_iou,
     union_counts,
 )
-from dff_onnx.runs.discover import Discovery, discover
+from dff_onnx.runs.discover import discover
+from dff_onnx.runs.discovery import Discovery
 from dff_onnx.runs.settings import Settings
 
 

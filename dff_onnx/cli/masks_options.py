@@ -1,0 +1,56 @@
+"""Options about masks that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dff_onnx.maps import Crf, Threshold
+
+
+class RuleChoice(StrEnum):
+    """Rules for the thresholds of masks."""
+
+    percentile = "percentile"
+    fraction = "fraction"
+    otsu = "otsu"
+
+
+class DomainChoice(StrEnum):
+    """Sizes at which thresholds are taken."""
+
+    native = "native"
+    input = "input"
+    original = "original"
+
+
+class CrfChoice(StrEnum):
+    """What the CRF decides between."""
+
+    binary = "binary"
+    joint = "joint"
+
+
+Rule = Annotated[RuleChoice, typer.Option("--threshold", help="Of the masks, over the whole set.")]
+Percentile = Annotated[float, typer.Option(help="Of all values of a concept.")]
+Fraction = Annotated[float, typer.Option(help="Of a concept's peak, for --threshold fraction.")]
+Domain = Annotated[DomainChoice, typer.Option(help="Size at which percentile and otsu are taken.")]
+CrfFlag = Annotated[bool, typer.Option("--crf", help="Sharpen the heat maps along the edges of the pictures.")]
+CrfMode = Annotated[CrfChoice, typer.Option(help="Each concept by itself, or in competition.")]
+
+
+def threshold_of(rule: RuleChoice, percentile: float, fraction: float, domain: DomainChoice) -> Threshold:
+    """The options as one record."""
+    from dff_onnx.maps import Threshold
+
+    return Threshold(rule.value, percentile, fraction, domain.value)
+
+
+def crf_of(wanted: bool, mode: CrfChoice) -> Crf | None:
+    """The options as one record; None for no CRF."""
+    from dff_onnx.maps import Crf
+
+    return Crf(mode.value) if wanted else None

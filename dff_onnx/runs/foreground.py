@@ -1,0 +1,137 @@
+"""Foreground mode on a folder: the object its pictures share, as one concept named foreground."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.backbone.protocol import Activations
+from dff_onnx.concepts.foreground import Foreground, View, find_foreground
+from dff_onnx.images import Resize, read_original
+from dff_onnx.images.resize import SMALLEST
+from dff_onnx.maps import peaks, scores, shrink
+from dff_onnx.progress import Progress, followed
+from dff_onnx.records import Grid
+from dff_onnx.report.found import ConceptFound, ForegroundFound, Found, TrialFound
+from dff_onnx.report.palette import colour, hexadecimal
+from dff_onnx.runs.collect import Collected, Seen, collect
+from dff_onnx.runs.discovery import Discovery, as_float, failure_of, images_with, regions_in
+from dff_onnx.runs.settings import Settings
+from dff_onnx.runs.sharpened import ON, sharpened
+from dff_onnx.threads import available_cores, in_order
+
+# Pictures are refined at this longer side.
+WORKING_SIDE = 256
+NAME = "foreground"
+CERTAIN = 0.98  # no pixel is more certain than this when a CRF follows
+
+
+def foreground_in(
+    rows: Collected, folder: Path, activations: Activations, settings: Settings, progress: Progress
+) -> Discovery:
+    """The foreground of pictures whose activations were collected at the main size.
+
+    The network runs again at half that size, as a check and a way out.
+
+    Args:
+        rows: as `collect` gives them.
+        folder: that their paths are relative to.
+        activations: the network.
+        settings: with `foreground`.
+        progress: follows the stages.
+    """
+    views = [View(rows.A, rows.grids, settings.resize), *_smaller(rows, folder, activations, settings.resize, progress)]
+    found = find_foreground(views, _pictures(folder, rows.seen, progress), progress)
+    return _discovery(found, rows, folder, activations, settings, progress)
+
+
+def half_size(resize: Resize) -> Resize | None:
+    """The size of the check; None where the network would see next to nothing."""
+    return replace(resize, pixels=resize.pixels // 2) if resize.pixels // 2 >= 2 * SMALLEST else None
+
+
+def _smaller(rows: Collected, folder: Path, activations: Activations, resize: Resize, progress: Progress) -> list[View]:
+    smaller = half_size(resize)
+    if smaller is None:
+        return []
+    paths = [seen.path for seen in rows.seen]
+    progress.start("at half size", len(paths))
+    again = collect(folder, paths, activations, smaller, progress)
+    return [View(again.A, again.grids, smaller)] if [seen.path for seen in again.seen] == paths else []
+
+
+def _pictures(folder: Path, seen: Sequence[Seen], progress: Progress) -> list[NDArray[np.uint8]]:
+    """The pictures at the working size.
+
+    Raises:
+        ImageError: when one can no longer be read.
+    """
+    progress.start("reading", len(seen))
+    read = in_order(seen, lambda one: read_original(folder / one.path, WORKING_SIDE), available_cores())
+    return list(followed(read, progress))
+
+
+def _discovery(
+    found: Foreground, rows: Collected, folder: Path, activations: Activations, settings: Settings, progress: Progress
+) -> Discovery:
+    shares = [as_float(maps[None]) for maps in found.maps]
+    sharp = _sharper(shares, rows, folder, settings, progress) or [maps[None] for maps in found.maps]
+    H = np.concatenate(
+        [
+            shrink(one[0], seen.grid.height, seen.grid.width).reshape(-1, 1)
+            for one, seen in zip(shares, rows.seen, strict=True)
+        ]
+    )
+    image_peaks = peaks(H, rows.grids)
+    regions = regions_in(sharp, np.full(1, ON, np.float32), rows.seen, settings)
+    concept = ConceptFound(0, NAME, hexadecimal(colour(0)), 1.0, ON, float(image_peaks.max()))
+    return Discovery(
+        folder=folder,
+        settings=settings,
+        found=Found(
+            fingerprint=activations.fingerprint,
+            device=activations.device,
+            scale="set",
+            fit=None,
+            concepts=(concept,),
+            images=images_with(rows.seen, scores(image_peaks), regions),
+            failures=tuple(map(failure_of, rows.failures)),
+            foreground=_told(found, settings.resize),
+        ),
+        paths=tuple(seen.path for seen in rows.seen),
+        H=H,
+        W=None,
+        image_peaks=image_peaks,
+        sharp=tuple(sharp),
+        foreground=found,
+    )
+
+
+def _on(grid: Grid, share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A map `(1, h, w)` as rows of `H`."""
+    rows: NDArray[np.float32] = shrink(share, grid.height, grid.width).reshape(-1, 1)
+    return rows
+
+
+def _sharper(
+    shares: Sequence[NDArray[np.float32]], rows: Collected, folder: Path, settings: Settings, progress: Progress
+) -> list[NDArray[np.uint8]]:
+    """By the CRF, where one is asked for: at a finer size than the maps'."""
+    if settings.crf is None:
+        return []
+    certain = [np.clip(one, 1 - CERTAIN, CERTAIN) for one in shares]
+    one = np.ones(1, np.float32)
+    return sharpened(folder, rows.seen, [p / (1 - p) for p in certain], one, one, settings.crf, progress)
+
+
+def _told(found: Foreground, resize: Resize) -> ForegroundFound:
+    pixels = [resize.pixels, resize.pixels // 2]
+    trials = tuple(
+        TrialFound(pixels[t.view], t.prior, t.quality, t.bimodality, t.overlap, t.halves, t.contact)
+        for t in found.trials
+    )
+    return ForegroundFound(found.sure, found.agreement, found.chosen, trials)
