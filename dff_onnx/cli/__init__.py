@@ -12,6 +12,7 @@ import typer
 from dff_onnx import __version__
 from dff_onnx.cli.cut import cut
 from dff_onnx.cli.doctor import doctor
+from dff_onnx.cli.eval_ import eval_
 from dff_onnx.cli.export import export
 from dff_onnx.cli.label import label
 from dff_onnx.cli.layers import layers
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for command in (run, label, masks, export, layers, cut, doctor):
     app.command()(command)
+app.add_typer(eval_, name="eval")
 app.add_typer(models, name="models")
 
 
