@@ -45,7 +45,7 @@ class Crf:
     weight: float = 6.0
     radius: float = 0.06
     eps: float = 1e-4
-    subsample: int = 4
+    subsample: int = 3
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):

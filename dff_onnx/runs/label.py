@@ -56,7 +56,7 @@ def spanning(scores: Sequence[float], many: int) -> tuple[int, ...]:
     Of equal scores the first comes first; there are fewer where fewer are above zero.
 
     >>> spanning([0.1, 0.0, 1.0, 0.5, 0.2], 3)
-    (2, 3, 0)
+    (2, 4, 0)
     """
     ranked = sorted((i for i, score in enumerate(scores) if score > 0), key=lambda i: -scores[i])
     steps = min(many, len(ranked))
