@@ -129,8 +129,8 @@ class Trial:
 
     @property
     def quality(self) -> float:
-        """One figure to choose by; the weights make the three equally variable over sets (`docs/foreground.md`)."""
-        return 4 * self.bimodality - self.overlap + 3 * self.halves
+        """One figure to choose by; `docs/foreground.md` tells where the weights come from."""
+        return 3 * self.bimodality + 2 * self.halves - self.overlap - self.contact
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,9 +155,9 @@ class Foreground:
     def sure(self) -> Sure:
         """`low` where there is a reason for doubt, `high` where all speaks for it; see `docs/foreground.md`."""
         best = self.trials[self.chosen]
-        if best.quality < 5.0 or self.agreement < 0.6 or best.contact > 0.4:
+        if best.quality < 3.3 or self.agreement < 0.6 or best.contact > 0.4:
             return "low"
-        return "high" if best.quality >= 5.4 and self.agreement >= 0.85 else "medium"
+        return "high" if best.quality >= 3.6 and self.agreement >= 0.85 else "medium"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

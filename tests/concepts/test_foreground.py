@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scenes import Scene, iou, scene, view
+
+import dff_onnx.concepts.foreground as foreground_file
+from dff_onnx.backbone.session import Backbone
+from dff_onnx.concepts.foreground import Foreground, ForegroundModel, Trial, find_foreground, project, refine
+from dff_onnx.images import Resize
+from dff_onnx.maps import upsample
+from dff_onnx.records import Grid
+from dff_onnx.runs.discover import discover
+from dff_onnx.runs.settings import Settings
+
+CENTRED = [scene(seed) for seed in range(8)]
+
+
+def found_in(scenes: list[Scene], *more: list[Scene]) -> Foreground:
+    views = [view(scenes), *(view(one, 224) for one in more)]
+    return find_foreground(views, [one.picture for one in scenes])
+
+
+def mean_iou(found: Foreground, scenes: list[Scene]) -> float:
+    return float(np.mean([iou(maps, one.truth) for maps, one in zip(found.maps, scenes, strict=True)]))
+
+
+def test_the_planted_object_is_found() -> None:
+    found = found_in(CENTRED, CENTRED)
+    assert mean_iou(found, CENTRED) > 0.95
+    assert found.sure == "high" and found.agreement > 0.95
+    assert [(trial.view, trial.prior) for trial in found.trials] == [(0, "centre"), (0, "border"), (1, "centre")]
+
+
+def test_an_object_that_is_never_in_the_middle_is_found() -> None:
+    rng = np.random.default_rng(0)
+    places = [(rng.choice([0.3, 0.7]), rng.choice([0.25, 0.75])) for _ in range(12)]
+    scenes = [scene(seed, place, 18) for seed, place in enumerate(places)]
+    assert mean_iou(found_in(scenes), scenes) > 0.9
+
+
+def test_surroundings_that_hold_the_borders_are_turned_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hollow(grid: Grid, width: float) -> np.ndarray:
+        return 1 - true(grid, width)
+
+    true = foreground_file.centre_prior
+    for name in ("centre_prior", "border_prior"):  # priors that point to the surroundings
+        monkeypatch.setattr(foreground_file, name, hollow)
+    found = found_in(CENTRED)
+    assert mean_iou(found, CENTRED) > 0.9
+    assert max(trial.contact for trial in found.trials) < 0.1
+
+
+def test_pictures_that_come_later_are_projected() -> None:
+    model = found_in(CENTRED).model
+    others = [scene(seed) for seed in range(20, 24)]
+    maps = project(model, view(others), [one.picture for one in others])
+    assert np.mean([iou(one, other.truth) for one, other in zip(maps, others, strict=True)]) > 0.95
+    alone = project(model, view(others[:1]), [others[0].picture])
+    assert iou(alone[0], others[0].truth) > 0.95
+
+
+def test_any_number_of_threads_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for cores in (1, 3):
+        monkeypatch.setattr(foreground_file, "available_cores", lambda cores=cores: cores)
+        results.append(found_in(CENTRED))
+    assert all((a == b).all() for a, b in zip(results[0].maps, results[1].maps, strict=True))
+    assert results[0].trials == results[1].trials
+    assert results[0].model.direction.tobytes() == results[1].model.direction.tobytes()
+
+
+def test_one_picture_is_enough_but_nobody_is_sure() -> None:
+    found = found_in(CENTRED[:1])
+    assert found.maps[0].shape == CENTRED[0].picture.shape[:2]
+    assert found.trials[0].halves == 0.0 and found.sure == "low"
+
+
+def test_pictures_of_nothing_are_no_trouble() -> None:
+    blank = [
+        replace(one, picture=np.full_like(one.picture, 90), activations=np.zeros_like(one.activations))
+        for one in CENTRED[:2]
+    ]
+    found = found_in(blank)
+    assert len(found.maps) == 2 and np.isfinite(found.agreement) and found.sure == "low"
+
+
+def test_three_kinds_of_value_have_the_upper_threshold() -> None:
+    """A bright object on a grey curtain before a black hall: two classes would take the curtain along."""
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(m, 0.2, n) for m, n in ((-2, 150), (0, 700), (2, 150))]).astype(np.float32)
+    A = np.stack([(values + 6) ** 2, np.ones_like(values)], axis=1)
+    one = foreground_file.View(A, [Grid(25, 40)], Resize())
+    halves = foreground_file.moments(A, one.grids, [values.reshape(25, 40)])
+    made = foreground_file.sum_of(halves)
+    model = foreground_file._model(one, made, foreground_file.covariance_direction(made))
+    soft = model.soft(model.values(A).reshape(25, 40), Grid(25, 40)).ravel()
+    assert model.upper > 0.5
+    assert soft[-150:].mean() > 0.6 and soft[150:850].mean() < 0.4
+
+
+def test_a_trial_at_another_size_needs_to_be_clearly_better() -> None:
+    first = Trial(0, "centre", 0.7, 0.3, 0.8, 0.1)
+    slightly, clearly = Trial(1, "centre", 0.75, 0.3, 0.8, 0.1), Trial(1, "centre", 0.82, 0.3, 0.8, 0.1)
+    assert foreground_file._choose([first, slightly]) == 0
+    assert foreground_file._choose([first, clearly]) == 1
+    assert foreground_file._choose([slightly, replace(first, prior="border", overlap=0.2)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("trial", "agreement", "sure"),
+    [
+        (Trial(0, "centre", 0.8, 0.2, 0.85, 0.1), 0.9, "high"),
+        (Trial(0, "centre", 0.8, 0.2, 0.85, 0.1), 0.8, "medium"),
+        (Trial(0, "centre", 0.8, 0.2, 0.85, 0.1), 0.5, "low"),
+        (Trial(0, "centre", 0.8, 0.2, 0.85, 0.45), 0.9, "low"),
+        (Trial(0, "centre", 0.7, 0.5, 0.8, 0.1), 0.9, "low"),
+    ],
+)
+def test_sureness_needs_quality_agreement_and_free_borders(trial: Trial, agreement: float, sure: str) -> None:
+    model = ForegroundModel(np.zeros(1, np.float32), np.zeros(1, np.float32), 0.0, 0.0, 1.0, Resize())
+    assert Foreground((), model, (trial,), 0, agreement).sure == sure
+
+
+def test_refining_uses_the_colours_of_the_whole_set() -> None:
+    softs = [upsample(one.activations[:, :, 0] / 2, *one.truth.shape) for one in CENTRED]
+    fields = refine([np.clip(soft, 0.2, 0.8).astype(np.float32) for soft in softs], [one.picture for one in CENTRED])
+    assert (
+        np.mean([iou(np.rint(f * 255).astype(np.uint8), s.truth) for f, s in zip(fields, CENTRED, strict=True)]) > 0.9
+    )
+
+
+@pytest.mark.parametrize(("group", "least"), [("036 Gymnastics-1", 0.6), ("brown_bear", 0.85)])
+def test_objects_of_real_sets_are_found(real_data: Path, group: str, least: float) -> None:
+    home = real_data / "icoseg"
+    made = discover(home / "images" / group, Backbone.open(), Settings(foreground=True, resize=Resize("square", 448)))
+    sums = np.zeros(2, int)
+    for index, path in enumerate(made.paths):
+        with Image.open(home / "ground_truth" / group / f"{path.stem}.png") as image:
+            truth = np.asarray(image.convert("L")) > 0
+        ours = made.masks(index)[0]
+        sums += (ours & truth).sum(), (ours | truth).sum()
+    assert sums[0] / sums[1] > least
