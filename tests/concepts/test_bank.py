@@ -8,7 +8,7 @@ import resource
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from banks import about, archive_of, bank, entries, npy, text_array
 
 from dff_onnx.concepts import bank as module
 from dff_onnx.concepts.bank import ENTRIES, Bank, bank_bytes, read_bank
+from dff_onnx.concepts.foreground import ForegroundModel
 from dff_onnx.errors import BankError, UsageError
+from dff_onnx.images import Resize
 
 Contents = dict[str, bytes]
 
@@ -252,3 +254,65 @@ def test_of_1500_banks_mutated_below_the_checksums_none_gives_another_error(tmp_
             read_bank(written(tmp_path, archive_of(contents | {name: bytes(changed)})))
         except BankError as error:
             assert "bank" in str(error)
+
+
+def with_foreground(**changes: Any) -> Bank:
+    rng = np.random.default_rng(1)
+    fields = {
+        "direction": rng.normal(size=5).astype(np.float32),
+        "mean": rng.random(5, np.float32),
+        "threshold": -0.25,
+        "upper": 0.5,
+        "spread": 0.9,
+        "resize": Resize("short", 448),
+    }
+    return bank(foreground=ForegroundModel(**fields | changes))
+
+
+@pytest.mark.parametrize("concepts", [0, 3])
+def test_a_foreground_model_comes_back_as_it_was(tmp_path: Path, concepts: int) -> None:
+    kept = with_foreground()
+    if not concepts:
+        none = np.zeros(0, np.float32)
+        kept = replace(
+            kept, W=np.zeros((0, 5), np.float32), thresholds=none, peaks=none, energy=none, names=(), colours=()
+        )
+    found = read_bank(written(tmp_path, bank_bytes(kept)))
+    assert found.foreground is not None and kept.foreground is not None
+    assert found.W.shape == (concepts, 5)
+    for field in fields(ForegroundModel):
+        one, other = getattr(found.foreground, field.name), getattr(kept.foreground, field.name)
+        assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"direction": np.zeros(4, np.float32)},
+        {"mean": np.full(5, np.nan, np.float32)},
+        {"mean": np.zeros(5)},
+        {"threshold": np.inf},
+        {"upper": 1.5},
+        {"spread": 0.0},
+    ],
+)
+def test_a_foreground_model_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(BankError, match="foreground"):
+        with_foreground(**changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda c: c | {"foreground.npy": npy(np.zeros((3, 5), np.float32))}, "3 rows"),
+        (lambda c: c | {"foreground.npy": npy(np.zeros(5, np.float32))}, "shape"),
+        (lambda c: c | {"about.npy": about(c, format="dff-onnx/bank/1")}, "format"),
+        (lambda c: c | {"about.npy": about(c, foreground={"threshold": "0", "upper": 0, "spread": 1})}, "figures"),
+        (lambda c: c | {"about.npy": about(c, foreground=None)}, "bank"),
+        (lambda c: {name: data for name, data in c.items() if name != "foreground.npy"}, "format"),
+    ],
+)
+def test_a_damaged_foreground_is_refused(tmp_path: Path, change: Callable[[Contents], Contents], found: str) -> None:
+    contents = change(entries(bank_bytes(with_foreground())))
+    with pytest.raises(BankError, match=found):
+        read_bank(written(tmp_path, archive_of(contents)))

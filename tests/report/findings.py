@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from dff_onnx.records import Box, Fingerprint, Grid, Preprocessing, Region
-from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, Found, ImageFound
+from dff_onnx.report.found import (
+    ConceptFound,
+    ConceptInImage,
+    Failure,
+    Fit,
+    ForegroundFound,
+    Found,
+    ImageFound,
+    TrialFound,
+)
 
 HOSTILE_PATHS = (
     "=cmd|' /C calc'!A0.jpg",
@@ -86,3 +95,8 @@ def found_per_image() -> Found:
     """A run in which every image has its own concepts."""
     own = {"fit": FIT, "table": (concept(0, peak=1.0), concept(1)), "overlay": "overlays/a.png"}
     return found(scale="image", fit=None, concepts=(), images=(image("a.jpg", **own), image("b.jpg", **own)))
+
+
+FOREGROUND = found(
+    fit=None, foreground=ForegroundFound("medium", 0.75, 0, (TrialFound(448, "centre", 3.5, 0.8, 0.3, 0.75, 0.1),))
+)

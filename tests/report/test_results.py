@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from findings import FIT, HOSTILE_PATHS, concept, found, found_per_image, image
+from findings import FIT, FOREGROUND, HOSTILE_PATHS, concept, found, found_per_image, image
 from hypothesis import example, given
 from hypothesis import strategies as st
 from schema_check import complaints
@@ -40,7 +40,7 @@ def rows(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
 
 
-@pytest.mark.parametrize("run", [found(), found_per_image(), found(images=()), found(failures=())])
+@pytest.mark.parametrize("run", [found(), found_per_image(), found(images=()), found(failures=()), FOREGROUND])
 def test_results_keep_to_the_published_schema(run: Any) -> None:
     assert list(complaints(strict(results_json(run)), SCHEMA, SCHEMA)) == []
 
@@ -57,6 +57,12 @@ def mutations(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "a score above 1": lambda r: r["images"][0]["concepts"][0].update(score=1.5),
         "an unknown scale": lambda r: r.update(scale="folder"),
     }
+    if "foreground" in results:
+        changes = {
+            "a foreground of another sureness": lambda r: r["foreground"].update(sure="very"),
+            "a trial without a prior": lambda r: r["foreground"]["trials"][0].pop("prior"),
+            "no trials": lambda r: r["foreground"].update(trials=[]),
+        }
     made = {}
     for name, change in changes.items():
         made[name] = copy.deepcopy(results)
@@ -65,15 +71,16 @@ def mutations(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_schema_refuses_what_results_are_not() -> None:
-    for name, wrong in mutations(strict(results_json(found()))).items():
-        assert list(complaints(wrong, SCHEMA, SCHEMA)), name
+    for run in (found(), FOREGROUND):
+        for name, wrong in mutations(strict(results_json(run))).items():
+            assert list(complaints(wrong, SCHEMA, SCHEMA)), name
 
 
 def test_every_object_of_the_schema_requires_its_fields_and_knows_no_others() -> None:
     objects = [SCHEMA, *(d for d in SCHEMA["$defs"].values() if d.get("type") == "object")]
     assert all(one["additionalProperties"] is False for one in objects)
     optional = {key for one in objects for key in one["properties"].keys() - set(one["required"])}
-    assert optional == {"fit", "table"}
+    assert optional == {"fit", "foreground", "table"}
 
 
 def test_results_say_what_was_found() -> None:
