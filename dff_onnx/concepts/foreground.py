@@ -30,7 +30,7 @@ from dff_onnx.concepts.directions import (
 )
 from dff_onnx.images import Resize
 from dff_onnx.maps import offsets, shrink, upsample
-from dff_onnx.maps.colour_field import BINS, colour_bins, colour_overlap, colour_shares, settle
+from dff_onnx.maps.colour_field import BINS, Prepared, colour_overlap, colour_shares, prepare, settle
 from dff_onnx.maps.otsu import three_classes, two_classes
 from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.records import Grid
@@ -55,6 +55,8 @@ CERTAIN = 0.98
 MOST_CONTACT = 0.5
 # A trial at another size must be that much better: it sees less, and its figures are smoother.
 MARGIN = 0.3
+# Pictures that are prepared once for all looks, some 2.5 MB each; of a larger set, the rest are prepared for each look.
+KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,24 @@ class Foreground:
         return "high" if best.quality >= 3.6 and self.agreement >= 0.85 else "medium"
 
 
+class _Pictures:
+    """The pictures of a set, prepared."""
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self.pictures = pictures
+        self._kept = list(_each(pictures[:KEPT], prepare))
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Prepared:
+        return self._kept[index] if index < len(self._kept) else prepare(self.pictures[index])
+
+    def size(self, index: int) -> Grid:
+        """Of one, in pixels."""
+        return Grid(*self.pictures[index].shape[:2])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ended:
     """A trial with its arrays."""
@@ -181,7 +201,8 @@ def find_foreground(views: Sequence[View], pictures: Sequence[Picture], progress
     starts: list[tuple[int, Prior]] = [(0, "centre"), (0, "border"), *((n, "centre") for n in range(1, len(views)))]
     progress.start("foreground", len(starts) * 2 * LOOKS * len(pictures))
     with single_threaded_blas():
-        ended = [_try(number, prior, views[number], pictures, progress) for number, prior in starts]
+        prepared = _Pictures(pictures)
+        ended = [_try(number, prior, views[number], prepared, progress) for number, prior in starts]
     chosen = _choose([one.trial for one in ended])
     others = [_iou(ended[chosen].fields, one.fields) for n, one in enumerate(ended) if n != chosen]
     best = ended[chosen]
@@ -193,7 +214,7 @@ def _choose(trials: Sequence[Trial]) -> int:
     return int(np.argmax(ranks))
 
 
-def _try(number: int, prior: Prior, view: View, pictures: Sequence[Picture], progress: Progress) -> _Ended:
+def _try(number: int, prior: Prior, view: View, pictures: _Pictures, progress: Progress) -> _Ended:
     """Two rounds: from the prior, and from what the first found. A third where that is the surroundings."""
     priors = [centre_prior(grid, CENTRE) if prior == "centre" else border_prior(grid, BORDER) for grid in view.grids]
     first = sum_of(moments(view.A, view.grids, priors))
@@ -205,7 +226,7 @@ def _try(number: int, prior: Prior, view: View, pictures: Sequence[Picture], pro
         number,
         prior,
         _bimodality(model, view),
-        _overlap(pictures, fields),
+        _overlap(pictures.pictures, fields),
         _halves_agree(halves),
         _contact(fields),
     )
@@ -213,7 +234,7 @@ def _try(number: int, prior: Prior, view: View, pictures: Sequence[Picture], pro
 
 
 def _again(
-    fields: Sequence[Floats], view: View, pictures: Sequence[Picture], progress: Progress
+    fields: Sequence[Floats], view: View, pictures: _Pictures, progress: Progress
 ) -> tuple[list[Floats], ForegroundModel, tuple[Moments, Moments]]:
     """A round that learns from what the one before found."""
     halves = moments(view.A, view.grids, _targets(fields, view.grids))
@@ -276,13 +297,13 @@ def project(
         maps `(h, w)`, 0..255; foreground from 128.
     """
     with single_threaded_blas():
-        return [_levels(field) for field in _refined(model, view, pictures, progress or Silent())]
+        return [_levels(field) for field in _refined(model, view, _Pictures(pictures), progress or Silent())]
 
 
-def _refined(model: ForegroundModel, view: View, pictures: Sequence[Picture], progress: Progress) -> list[Floats]:
+def _refined(model: ForegroundModel, view: View, pictures: _Pictures, progress: Progress) -> list[Floats]:
     values = _split(model.values(view.A), view.grids)
-    softs = _each(range(len(pictures)), lambda i: model.soft(values[i], Grid(*pictures[i].shape[:2])))
-    return refine(list(softs), pictures, progress)
+    softs = _each(range(len(pictures)), lambda i: model.soft(values[i], pictures.size(i)))
+    return _settled(list(softs), pictures, progress)
 
 
 def refine(softs: Sequence[Floats], pictures: Sequence[Picture], progress: Progress | None = None) -> list[Floats]:
@@ -296,26 +317,23 @@ def refine(softs: Sequence[Floats], pictures: Sequence[Picture], progress: Progr
     Returns:
         `(h, w)` foreground of each picture, 0..1.
     """
-    progress = progress or Silent()
+    with single_threaded_blas():
+        return _settled(softs, _Pictures(pictures), progress or Silent())
+
+
+def _settled(softs: Sequence[Floats], pictures: _Pictures, progress: Progress) -> list[Floats]:
     fields = [np.clip(soft, 1 - CERTAIN, CERTAIN) for soft in softs]
     unary = [np.log(field / (1 - field)) for field in fields]
     for _ in range(LOOKS):
-        shared = set_colours(fields, pictures)
-        fields = list(followed(_settled(unary, fields, pictures, shared), progress))
+        fields = list(followed(_look(unary, fields, pictures), progress))
     return fields
 
 
-def set_colours(fields: Sequence[Floats], pictures: Sequence[Picture]) -> NDArray[np.float64]:
-    """The colours of the foreground over a set, every picture with the same weight: `(BINS ** 3,)`."""
-    shared = np.zeros(BINS**3)
-    for shares in _each(range(len(pictures)), lambda i: colour_shares(colour_bins(pictures[i]), fields[i])):
+def _look(unary: Sequence[Floats], fields: Sequence[Floats], pictures: _Pictures) -> Iterator[Floats]:
+    """One look at the colours of every picture, and what they say."""
+    shared = np.zeros(BINS**3)  # every picture has the same weight
+    for shares in _each(range(len(pictures)), lambda i: colour_shares(pictures[i].colours, fields[i])):
         shared += shares / len(pictures)
-    return shared
-
-
-def _settled(
-    unary: Sequence[Floats], fields: Sequence[Floats], pictures: Sequence[Picture], shared: NDArray[np.float64]
-) -> Iterator[Floats]:
     return _each(range(len(pictures)), lambda i: settle(unary[i], fields[i], pictures[i], shared))
 
 

@@ -12,7 +12,7 @@ from dff_onnx.evaluation.scores import TITLES, Figures
 from dff_onnx.evaluation.table import Row, Table
 
 WIDTH = 80
-COLUMN = 10  # of one system
+COLUMN = 11  # of one system: `foreground` and a space
 SYSTEMS = 5  # beside each other
 CLASSES_WIDE = 10  # of the paper's table beside each other
 COUNT = 7  # room for the number of pictures

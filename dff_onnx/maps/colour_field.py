@@ -8,6 +8,7 @@ groups, better by 0.06 IoU and five times as fast.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -87,28 +88,43 @@ def colour_overlap(picture: NDArray[np.uint8], field: Floats, bins: int = 16) ->
     return float(np.sqrt(inside * outside).sum())
 
 
-def settle(
-    unary: Floats, field: Floats, picture: NDArray[np.uint8], shared: NDArray[np.float64] | None = None
-) -> Floats:
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What a picture contributes, computed once for all looks; some fifteen times the picture's size.
+
+    Attributes:
+        colours: `(h, w)`, each pixel's bin.
+        guide: for the filter.
+    """
+
+    colours: NDArray[np.int32]
+    guide: Guide
+
+
+def prepare(picture: NDArray[np.uint8]) -> Prepared:
+    """Of a picture `(h, w, 3)`."""
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / 255
+    return Prepared(colour_bins(picture), guide(planes, max(1, round(RADIUS * max(picture.shape[:2]))), EPS))
+
+
+def settle(unary: Floats, field: Floats, picture: Prepared, shared: NDArray[np.float64] | None = None) -> Floats:
     """One look at the colours, and mean field with what they say.
 
     Args:
         unary: `(h, w)` log-odds of the foreground, as the network sees it.
         field: `(h, w)` foreground so far, 0..1.
-        picture: `(h, w, 3)`.
+        picture: as `prepare` gives it.
         shared: the foreground's colours over a set of pictures, as `colour_shares` gives them.
 
     Returns:
         `(h, w)` foreground, 0..1.
     """
-    numbers = colour_bins(picture)
-    inside, outside = colour_shares(numbers, field), colour_shares(numbers, 1 - field)
+    inside, outside = colour_shares(picture.colours, field), colour_shares(picture.colours, 1 - field)
     if shared is not None:
         inside = (1 - SHARED) * inside + SHARED * shared
-    odds = unary + _colour_odds(inside, outside)[numbers]
-    made = _guide(picture)
+    odds = unary + _colour_odds(inside, outside)[picture.colours]
     for _ in range(STEPS):
-        filtered = apply_model(linear_model(field[None], made), made.picture)[0]
+        filtered = apply_model(linear_model(field[None], picture.guide), picture.guide.picture)[0]
         field = 1 / (1 + np.exp(-(odds + WEIGHT * (2 * np.clip(filtered, 0, 1) - 1))))
     return field
 
@@ -120,8 +136,3 @@ def _colour_odds(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> F
     ]
     odds = np.log((smooth[0] + FLOOR) / (smooth[1] + FLOOR))
     return np.clip(odds, -MOST_ODDS, MOST_ODDS).astype(np.float32)
-
-
-def _guide(picture: NDArray[np.uint8]) -> Guide:
-    planes = np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / 255
-    return guide(planes, max(1, round(RADIUS * max(picture.shape[:2]))), EPS)

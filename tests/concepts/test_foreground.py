@@ -74,6 +74,13 @@ def test_any_number_of_threads_finds_the_same(monkeypatch: pytest.MonkeyPatch) -
     assert results[0].model.direction.tobytes() == results[1].model.direction.tobytes()
 
 
+def test_a_set_of_which_not_all_pictures_are_kept_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = found_in(CENTRED)
+    monkeypatch.setattr(foreground_file, "KEPT", 3)
+    again = found_in(CENTRED)
+    assert all((a == b).all() for a, b in zip(kept.maps, again.maps, strict=True))
+
+
 def test_one_picture_is_enough_but_nobody_is_sure() -> None:
     found = found_in(CENTRED[:1])
     assert found.maps[0].shape == CENTRED[0].picture.shape[:2]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx.maps.colour_field import BINS, colour_bins, colour_overlap, colour_shares, lab, settle
+from dff_onnx.maps.colour_field import BINS, colour_bins, colour_overlap, colour_shares, lab, prepare, settle
 
 
 def disc(height: int = 96, width: int = 128) -> NDArray[np.bool_]:
@@ -50,14 +50,14 @@ def test_colours_turn_a_rough_map_into_the_disc() -> None:
     unary = np.log(soft / (1 - soft))
     field = soft
     for _ in range(4):
-        field = settle(unary, field, painted((200, 60, 60), (70, 120, 70)))
+        field = settle(unary, field, prepare(painted((200, 60, 60), (70, 120, 70))))
     union = (field >= 0.5) | disc()
     assert ((field >= 0.5) & disc()).sum() / union.sum() > 0.97
     assert field.dtype == np.float32
 
 
 def test_the_sets_colours_count_beside_the_pictures_own() -> None:
-    picture = painted((200, 60, 60), (70, 120, 70))
+    picture = prepare(painted((200, 60, 60), (70, 120, 70)))
     on = disc().astype(np.float32)
     surroundings = colour_shares(colour_bins(painted((70, 120, 70), (70, 120, 70))), np.ones_like(on))
     unary = np.zeros_like(on)
