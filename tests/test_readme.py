@@ -19,7 +19,10 @@ from dff_onnx.zoo import read_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MODELS = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+NAMED = ("models", "results", "evaluation", "foreground")
+DOCS = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in NAMED}
+MODELS = DOCS["models"]
+TEXTS = README + "".join(DOCS.values())
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -62,7 +65,7 @@ def test_python_in_the_text_on_the_factorization_runs(capsys: pytest.CaptureFixt
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    (dff-onnx .*?)(?:\s+#.*)?$", README + MODELS, re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^    (dff-onnx .*?)(?:\s+#.*)?$", TEXTS, re.MULTILINE))
 def test_commands_in_the_texts_exist_with_their_options(line: str) -> None:
     _, name, *words = shlex.split(line)
     command = COMMANDS[name]

@@ -23,7 +23,6 @@ from dff_onnx.cli.eval_options import (
     words,
 )
 from dff_onnx.cli.masks_options import (
-    CrfChoice,
     CrfFlag,
     CrfMode,
     Domain,
@@ -73,7 +72,7 @@ def parts(
     fraction: Fraction = 0.5,
     domain: Domain = DomainChoice.input,
     crf: CrfFlag = False,
-    crf_mode: CrfMode = CrfChoice.binary,
+    crf_mode: CrfMode = None,
     plot: Annotated[Path | None, typer.Option(help="An SVG file to write: quality by k and layer.")] = None,
     output: Output = None,
     overwrite: Overwrite = False,

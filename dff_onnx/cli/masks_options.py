@@ -39,7 +39,9 @@ Percentile = Annotated[float, typer.Option(help="Of all values of a concept.")]
 Fraction = Annotated[float, typer.Option(help="Of a concept's peak, for --threshold fraction.")]
 Domain = Annotated[DomainChoice, typer.Option(help="Size at which percentile and otsu are taken.")]
 CrfFlag = Annotated[bool, typer.Option("--crf", help="Sharpen the heat maps along the edges of the pictures.")]
-CrfMode = Annotated[CrfChoice, typer.Option(help="Each concept by itself, or in competition.")]
+CrfMode = Annotated[
+    CrfChoice | None, typer.Option(help="With --crf: each concept by itself, or in competition. [default: binary]")
+]
 
 
 def threshold_of(rule: RuleChoice, percentile: float, fraction: float, domain: DomainChoice) -> Threshold:
@@ -49,8 +51,11 @@ def threshold_of(rule: RuleChoice, percentile: float, fraction: float, domain: D
     return Threshold(rule.value, percentile, fraction, domain.value)
 
 
-def crf_of(wanted: bool, mode: CrfChoice) -> Crf | None:
+def crf_of(wanted: bool, mode: CrfChoice | None) -> Crf | None:
     """The options as one record; None for no CRF."""
+    from dff_onnx.errors import UsageError
     from dff_onnx.maps import Crf
 
-    return Crf(mode.value) if wanted else None
+    if mode and not wanted:
+        raise UsageError("--crf-mode needs --crf")
+    return Crf(mode.value if mode else "binary") if wanted else None

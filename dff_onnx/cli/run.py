@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dff_onnx.cli.masks_options import (
-    CrfChoice,
     CrfFlag,
     CrfMode,
     Domain,
@@ -72,7 +71,7 @@ def run(
     fraction: Fraction = 0.5,
     domain: Domain = DomainChoice.input,
     crf: CrfFlag = False,
-    crf_mode: CrfMode = CrfChoice.binary,
+    crf_mode: CrfMode = None,
     min_share: Annotated[float, typer.Option(help="Share of a picture that a further region needs.")] = 0.01,
     solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.coreset,
     seed: Annotated[int, typer.Option(help="Of the factorization's starts.")] = 0,

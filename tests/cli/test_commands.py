@@ -9,6 +9,7 @@ import pty
 import resource
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,24 @@ def test_the_embedded_backbone_is_the_default(folder: Path, tmp_path: Path) -> N
     assert cut.returncode == 0 and "to fire5" in cut.stderr
 
 
+def test_foreground_mode_says_how_sure_it_is(folder: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = program("run", folder, "-o", out, "--model", model, "--foreground", "--size", "128", "--crf")
+    assert done.returncode == 0 and "sure: " in done.stderr and max(map(len, done.stderr.splitlines()[:-1])) <= 80
+    said = json.loads((out / "results.json").read_text())
+    assert [concept["name"] for concept in said["concepts"]] == ["foreground"] and said["fit"] is None
+    repeated = program("run", folder, "-o", out, "--model", model, "--foreground", "--size", "128", "--crf", "--json")
+    assert json.loads(repeated.stdout) == said
+
+
+def test_thresholds_and_crf_reach_the_run(folder: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("--threshold", "otsu", "--domain", "native", "--crf", "--crf-mode", "joint")
+    assert program("run", folder, "-o", out, "--model", model, "-k", "2", *words).returncode == 0
+    settings = tomllib.loads((out / "run.toml").read_text())["settings"]
+    assert (settings["threshold"], settings["domain"], settings["crf"]) == ("otsu", "native", "joint")
+
+
 def test_one_bad_picture_costs_exit_code_3(folder: Path, model: Path, tmp_path: Path) -> None:
     (folder / "c.jpg").write_bytes(b"nothing")
     ended = program("run", folder, "-o", tmp_path / "out", "--model", model, "-k", "2")
@@ -132,6 +151,9 @@ MISTAKES = {
     "no model": (["run", "{in}", "-o", "{tmp}/o", "--model", "{tmp}/x.onnx"], 2, "no such file"),
     "k = 0": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "-k", "0"], 2, "at least one concept"),
     "k too large": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "-k", "9"], 2, "9 concepts are more"),
+    "two kinds": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "-k", "2", "--foreground"], 2, "one of"),
+    "mode of no CRF": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--crf-mode", "joint"], 2, "needs --crf"),
+    "odd fraction": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--fraction", "2"], 2, "from 0 to 1"),
     "two sizes": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--size", "64", "--long-side", "9"], 2, "one"),
     "odd overlays": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--overlays", "some"], 2, "--overlays"),
     "odd mean": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--mean", "1,2"], 2, "three figures"),
