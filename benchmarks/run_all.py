@@ -30,6 +30,8 @@ def main() -> int:
             [python, str(HERE / "icoseg_k1.py")],
             [python, str(HERE / "embedded.py")],
             [python, str(HERE / "layers.py")],
+            [python, str(HERE / "crf.py")],
+            [python, str(HERE / "foreground.py")],
         ]
         return _run(commands)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
@@ -11,7 +13,7 @@ from dff_onnx.arrays.namespace import Array, is_cupy, namespace_of
 def box_mean(planes: Array, radius: int) -> Array:
     """The mean of each `(2 radius + 1)`-wide square window; pictures are mirrored at their borders, edges included.
 
-    The same border as OpenCV's `BORDER_REFLECT`. Sums are kept in float64, whatever the planes are.
+    The same border as OpenCV's `BORDER_REFLECT`. On the host, sums are kept in float64, whatever the planes are.
 
     Args:
         planes: `(..., h, w)` float.
@@ -31,7 +33,7 @@ def box_mean(planes: Array, radius: int) -> Array:
     return xp.matrix_transpose(_along_last(xp.matrix_transpose(_along_last(planes, radius)), radius))
 
 
-def _filtered(planes: Array, radius: int, uniform_filter: Array) -> Array:
+def _filtered(planes: Array, radius: int, uniform_filter: Callable[..., Array]) -> Array:
     """By SciPy's filter, or CuPy's of the same name."""
     across = uniform_filter(planes, 2 * radius + 1, axis=-1, mode="reflect")
     return uniform_filter(across, 2 * radius + 1, axis=-2, mode="reflect")

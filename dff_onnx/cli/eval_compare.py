@@ -9,15 +9,16 @@ import typer
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="A figures.json of `dff-onnx eval coseg` or `corloc`.")],
+    first: Annotated[Path, typer.Argument(help="A figures.json of `dff-onnx eval coseg` or `corloc`, or its folder.")],
     second: Annotated[Path, typer.Argument(help="Another one, of the same data set.")],
     system: Annotated[str | None, typer.Option(help="The system to take in both. [default: all they share]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare two evaluations picture by picture.
 
-    Prints each mean over groups with its 95 % interval, the difference, and how often chance alone would set the two
-    as far apart (a paired permutation test on the pictures that both have).
+    Prints what is compared and in which settings the two differ; then each mean over groups with its 95 % interval,
+    the difference, and how often chance alone would set the two as far apart (a paired permutation test on the
+    pictures that both have).
     """
     from dff_onnx.evaluation import compare as compared
     from dff_onnx.evaluation import comparison_text, read_figures

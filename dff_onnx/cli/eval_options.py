@@ -72,11 +72,10 @@ def numbers(text: str, option: str, least: int = 1, most: int = 1000) -> tuple[i
     return tuple(range(found[0], found[1] + 1)) if dots else found
 
 
-def ended(text: str, figures: str, as_json: bool, notes: Sequence[str], failures: Sequence[Failure]) -> None:
-    """Prints a table or the figures, says what was left out, and leaves with 3 where pictures could not be used."""
+def ended(notes: Sequence[str], failures: Sequence[Failure]) -> None:
+    """Says what was left out, and leaves with 3 where pictures could not be used."""
     from dff_onnx.evaluation.names import shown
 
-    typer.echo(figures if as_json else text, nl=not as_json)
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     for failure in failures:
@@ -86,14 +85,17 @@ def ended(text: str, figures: str, as_json: bool, notes: Sequence[str], failures
 
 
 def scored(figures: Figures, output: Path | None, halves: bool, as_json: bool, last_words: Sequence[str] = ()) -> None:
-    """Tables of an evaluation, written and printed."""
+    """Tables of an evaluation, printed, then written: neither is lost when the other cannot be done."""
     from dff_onnx.evaluation import bars, figures_json, markdown, tables, terminal, write_folder
 
     made = tables(figures)
     text = figures_json(figures, made)
-    if output:
-        write_folder(output, text, markdown(figures, made), bars(figures, made[0]))
-    ended(terminal(figures, made, halves), text, as_json, (*figures.notes, *last_words), figures.failures)
+    try:
+        typer.echo(text if as_json else terminal(figures, made, halves), nl=not as_json)
+    finally:
+        if output:
+            write_folder(output, text, markdown(figures, made), bars(figures, made[0]))
+    ended((*figures.notes, *last_words), figures.failures)
 
 
 def parts_scored(figures: PartFigures, plot: Path | None, output: Path | None, as_json: bool) -> None:
@@ -109,8 +111,11 @@ def parts_scored(figures: PartFigures, plot: Path | None, output: Path | None, a
     from dff_onnx.files import write_atomically
 
     text, drawn = parts_json(figures), parts_plot(figures)
-    if plot:
-        write_atomically(plot, drawn.encode())
-    if output:
-        write_folder(output, text, parts_markdown(figures), drawn)
-    ended(parts_terminal(figures), text, as_json, figures.notes, figures.failures)
+    try:
+        typer.echo(text if as_json else parts_terminal(figures), nl=not as_json)
+    finally:
+        if output:
+            write_folder(output, text, parts_markdown(figures), drawn)
+        if plot:
+            write_atomically(plot, drawn.encode())
+    ended(figures.notes, figures.failures)

@@ -98,7 +98,15 @@ def parts(
     code 3 says that some pictures could not be used.
     """
     from dff_onnx.cli.progress import shown
-    from dff_onnx.evaluation import PartPlan, VocChoice, check_folder, evaluate_parts, open_parts, parts_identity
+    from dff_onnx.evaluation import (
+        PartPlan,
+        VocChoice,
+        check_folder,
+        check_plot,
+        evaluate_parts,
+        open_parts,
+        parts_identity,
+    )
     from dff_onnx.runs.settings import Settings
 
     resize, masks_by = resize_of(size, short_side, long_side), threshold_of(threshold, percentile, fraction, domain)
@@ -109,6 +117,8 @@ def parts(
     preprocessing, sign = preprocessing_if_said(mean, std, scale, channel_order), sign_of(rectify, split)
     if output:
         check_folder(output, parts_identity(opened, plan), overwrite)
+    if plot:
+        check_plot(plot)
     with shown() as progress:
         figures = evaluate_parts(
             opened,

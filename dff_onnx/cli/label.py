@@ -23,11 +23,11 @@ def label(
 
     Draws RUN/label/contact.png: pictures that span the range of each concept. Then it asks for names and writes them
     to RUN/labels.json, results.json, boxes.csv, coco.json and bank.npz. Without a terminal it writes
-    RUN/label/labels.json to be filled in and given back with --from.
+    RUN/label/labels.json, with the names that the run has, to be filled in and given back with --from.
     """
     from dff_onnx.cli.progress import shown
-    from dff_onnx.report.labels_file import read_labels
-    from dff_onnx.runs.label import LABELS, check_shared, write_names, write_sheet, write_template
+    from dff_onnx.report.labels_file import drop_empty, read_labels
+    from dff_onnx.runs.label import LABELS, TEMPLATE, check_shared, write_names, write_sheet, write_template
     from dff_onnx.runs.stored import read_run
 
     with read_run(run) as stored:
@@ -39,6 +39,7 @@ def label(
                 sheet = write_sheet(stored, show, progress)
             _say(_told(sheet, show, len(stored.concepts)))
             if not typer.get_text_stream("stdin").isatty():
+                drop_empty(run / TEMPLATE, len(stored.concepts))
                 template = write_template(stored)
                 _say(f"write the names into {template}, then:")
                 _say(f"  dff-onnx label {run} --from {template}")
@@ -72,15 +73,18 @@ def _ask(concept: ConceptFound, complaint: str | None) -> str:
 
 
 def _told(sheet: Sheet, show: int, concepts: int) -> str:
-    told = f"{concepts} rows of up to {show} pictures: {sheet.path}"
+    from dff_onnx.datasets.dataset import counted
+
+    told = f"{counted(concepts, 'row')} of up to {counted(show, 'picture')}: {sheet.path}"
     if sheet.missing:
-        told += f"\n{len(sheet.missing)} pictures are gone or cannot be read; the first: {sheet.missing[0]!a}"
+        told += f"\n{counted(len(sheet.missing), 'picture')} gone or not to be read; the first: {sheet.missing[0]!a}"
     return told
 
 
 def _summary(labels: Labels) -> str:
     named = [name for name in labels.names if name]
-    return f"{len(named)} of {len(labels.names)} concepts have a name" + (f": {', '.join(named)}" if named else "")
+    told = "1 concept has" if len(labels.names) == 1 else f"{len(labels.names)} concepts have"
+    return f"{len(named)} of {told} a name" + (f": {', '.join(named)}" if named else "")
 
 
 def _say(text: str) -> None:

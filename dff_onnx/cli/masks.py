@@ -37,6 +37,7 @@ def masks(
     none has a name.
     """
     from dff_onnx.cli.progress import shown
+    from dff_onnx.datasets.dataset import counted
     from dff_onnx.runs.export_masks import USUAL, export_masks
     from dff_onnx.runs.stored import read_run
 
@@ -45,5 +46,5 @@ def masks(
         done = export_masks(stored, output, chosen, tuple(only or ()), overwrite=overwrite, progress=progress)
         pictures = len(stored.images)
     names = ", ".join(part.name for part in done.parts)
-    typer.echo(f"masks of {pictures} pictures under {len(done.parts)} names: {names}", err=True)
-    typer.echo(f"{done.files} files written to {output}", err=True)
+    typer.echo(f"masks of {counted(pictures, 'picture')} under {counted(len(done.parts), 'name')}: {names}", err=True)
+    typer.echo(f"{counted(done.files, 'file')} written to {output}", err=True)

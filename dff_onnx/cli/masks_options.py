@@ -46,8 +46,17 @@ CrfMode = Annotated[
 
 def threshold_of(rule: RuleChoice, percentile: float, fraction: float, domain: DomainChoice) -> Threshold:
     """The options as one record."""
+    from dff_onnx.errors import UsageError
     from dff_onnx.maps import Threshold
 
+    usual = Threshold()
+    for option, given, rules in (
+        ("--percentile", percentile != usual.percentile, ("percentile",)),
+        ("--fraction", fraction != usual.fraction, ("fraction",)),
+        ("--domain", domain.value != usual.domain, ("percentile", "otsu")),
+    ):
+        if given and rule.value not in rules:
+            raise UsageError(f"{option} has no effect with --threshold {rule.value}; leave one out")
     return Threshold(rule.value, percentile, fraction, domain.value)
 
 

@@ -92,13 +92,22 @@ def run(
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
     from dff_onnx.cli.progress import shown, summary
-    from dff_onnx.errors import UsageError
     from dff_onnx.report.results import results_json
     from dff_onnx.runs.run import run as run_folder
     from dff_onnx.runs.settings import Settings
 
-    if foreground and k is not None:
-        raise UsageError("give one of -k and --foreground")
+    if foreground:
+        _refuse_for_foreground(
+            {
+                "-k": k is not None,
+                "--per-image": per_image,
+                "--threshold": threshold is not RuleChoice.percentile,
+                "--percentile": percentile != 75.0,
+                "--domain": domain is not DomainChoice.input,
+                "--solver": solver is not SolverChoice.coreset,
+                "--seed": seed != 0,
+            }
+        )
     settings = Settings(
         k=4 if k is None else k,
         foreground=foreground,
@@ -122,8 +131,19 @@ def run(
     if as_json:
         typer.echo(results_json(found), nl=False)
     typer.echo(summary(found, output), err=True)
+    if (output / "labels.json").is_file():
+        again = f"dff-onnx label {output} --from {output / 'labels.json'}"
+        typer.echo(f"concepts have no names in these files; give them back with {again}", err=True)
     if found.failures:
         raise typer.Exit(3)
+
+
+def _refuse_for_foreground(given: dict[str, bool]) -> None:
+    """Options of a factorization, of which there is none."""
+    from dff_onnx.errors import UsageError
+
+    if named := [option for option, there in given.items() if there]:
+        raise UsageError(f"{named[0]} does not go with --foreground; leave one out")
 
 
 def _overlays(text: str) -> Overlays:

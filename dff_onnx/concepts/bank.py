@@ -30,6 +30,7 @@ FORMAT = "dff-onnx/bank/1"
 WITH_FOREGROUND = "dff-onnx/bank/2"
 FIGURES = ("thresholds", "peaks", "energy")
 ENTRIES = ("W", *FIGURES, "about")
+LARGEST_VALUE = 1e12
 SIDES = {"W": 2, "foreground": 2}
 # A bank of 1000 concepts in 4096 channels has 16 MiB.
 LARGEST = 256 * 2**20
@@ -185,17 +186,17 @@ def _foreground(vectors: NDArray[np.float32], fields: dict[str, Any]) -> Foregro
     if len(vectors) != 2:
         raise BankError(f"foreground has {len(vectors)} rows, and a direction and a mean are needed")
     figures = {name: fields[name] for name in ("threshold", "upper", "spread")}
-    if not all(type(value) in (int, float) for value in figures.values()):
-        raise BankError(f"its foreground has the figures {str(figures)[:80]}")
+    if not all(type(value) is float for value in figures.values()) or type(fields["size"]) is not int:
+        raise BankError(f"its foreground has the figures {str(figures)[:80]} and the size {str(fields['size'])[:20]}")
     return ForegroundModel(vectors[0], vectors[1], **figures, resize=Resize(fields["resize"], fields["size"]))
 
 
 def _check_foreground(model: ForegroundModel, channels: int) -> None:
     for name in ("direction", "mean"):
         array = getattr(model, name)
-        if array.shape != (channels,) or array.dtype != np.float32 or not np.isfinite(array).all():
-            raise BankError(f"the foreground's {name} is no row of {channels} finite float32 values")
-    if not (math.isfinite(model.threshold) and 0 <= model.upper <= 1 and 0 < model.spread < math.inf):
+        if array.shape != (channels,) or array.dtype != np.float32 or not (np.abs(array) < LARGEST_VALUE).all():
+            raise BankError(f"the foreground's {name} is no row of {channels} float32 values below {LARGEST_VALUE:g}")
+    if not (math.isfinite(model.threshold) and 0 <= model.upper <= 1 and 1e-6 < model.spread < 1e6):
         raise BankError(
             f"the foreground has the threshold {model.threshold}, upper {model.upper}, spread {model.spread}"
         )

@@ -7,7 +7,7 @@ rows: one pass over `A`, whatever its size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,11 +86,11 @@ def moments(A: Array, grids: Sequence[Grid], targets: Sequence[Floats]) -> tuple
     bounds = offsets(grids)
     halves = []
     for first in (0, 1):
-        parts = [
+        parts = (
             _block_moments(A[start + block.start : start + block.stop, :], targets[i].reshape(-1)[block])
             for i, start in list(enumerate(bounds[:-1]))[first::2]
             for block in row_blocks(grids[i].cells, ROWS)
-        ]
+        )
         halves.append(_sum(parts, A.shape[1]))
     return halves[0], halves[1]
 
@@ -105,7 +105,7 @@ def _block_moments(rows: Array, target: Floats) -> Moments:
     return Moments(rows.shape[0], total, squares, products, float(precise.sum()), float((precise**2).sum()))
 
 
-def _sum(parts: Sequence[Moments], channels: int) -> Moments:
+def _sum(parts: Iterable[Moments], channels: int) -> Moments:
     nothing = Moments(0, np.zeros(channels), np.zeros((channels, channels)), np.zeros(channels), 0.0, 0.0)
     return sum(parts, nothing)
 

@@ -31,6 +31,7 @@ from dff_onnx.concepts.directions import (
 from dff_onnx.images import Resize
 from dff_onnx.maps import offsets, shrink, upsample
 from dff_onnx.maps.colour_field import BINS, Prepared, colour_overlap, colour_shares, prepare, settle
+from dff_onnx.maps.crf import CERTAIN
 from dff_onnx.maps.otsu import three_classes, two_classes
 from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.records import Grid
@@ -50,12 +51,13 @@ SAMPLED = 64  # cells a side at which thresholds are found
 # Two classes explain 2/pi of the variance of normally distributed values: below that there are no two classes, and the
 # upper threshold of three is taken. The change is gradual up to the second figure.
 ONE_CLASS, TWO_CLASSES = 2 / math.pi, 0.68
-CERTAIN = 0.98
 # What holds most of the pictures' borders is the surroundings: then the other side is the foreground.
 MOST_CONTACT = 0.5
+# A picture of which more is foreground shows no surroundings.
+MOST_SHARE = 0.95
 # A trial at another size must be that much better: it sees less, and its figures are smoother.
 MARGIN = 0.3
-# Pictures that are prepared once for all looks, some 2.5 MB each; of a larger set, the rest are prepared for each look.
+# Pictures that are prepared once for all looks, some 3 MB each; of a larger set, the rest are prepared for each look.
 KEPT = 256
 
 
@@ -159,7 +161,13 @@ class Foreground:
         best = self.trials[self.chosen]
         if best.quality < 3.3 or self.agreement < 0.6 or best.contact > 0.4:
             return "low"
-        return "high" if best.quality >= 3.6 and self.agreement >= 0.85 else "medium"
+        return "high" if best.quality >= 3.6 and self.agreement >= 0.85 and not any(self.unlike) else "medium"
+
+    @property
+    def unlike(self) -> tuple[bool, ...]:
+        """Of each picture, whether all of it, or nothing, is foreground: it may not belong to the set."""
+        shares = [float((one >= 128).mean()) for one in self.maps]
+        return tuple(share > MOST_SHARE or share == 0 for share in shares)
 
 
 class _Pictures:
@@ -226,7 +234,7 @@ def _try(number: int, prior: Prior, view: View, pictures: _Pictures, progress: P
         number,
         prior,
         _bimodality(model, view),
-        _overlap(pictures.pictures, fields),
+        _overlap(pictures, fields),
         _halves_agree(halves),
         _contact(fields),
     )
@@ -346,8 +354,9 @@ def _bimodality(model: ForegroundModel, view: View) -> float:
     return two_classes(np.stack([upsample(one, SAMPLED, SAMPLED) for one in maps])).explained
 
 
-def _overlap(pictures: Sequence[Picture], fields: Sequence[Floats]) -> float:
-    return float(np.mean(list(_each(range(len(pictures)), lambda i: colour_overlap(pictures[i], fields[i])))))
+def _overlap(pictures: _Pictures, fields: Sequence[Floats]) -> float:
+    overlaps = _each(range(len(pictures)), lambda i: colour_overlap(pictures[i].colours, fields[i]))
+    return float(np.mean(list(overlaps)))
 
 
 def _halves_agree(halves: tuple[Moments, Moments]) -> float:

@@ -46,7 +46,7 @@ def read_boxes(pictures: str | Path, table: str | Path) -> DataSet:
         except DatasetError as error:
             raise DatasetError(f"{table}, line {line}: {error}") from error
     if not reading.boxes:
-        raise DatasetError(f"{table}: has no row below its header")
+        raise DatasetError(f"{table}: has no row below its header; add one for each box")
     groups = [Group(name, reading.annotated(boxes)) for name, boxes in reading.boxes.items()]
     return DataSet(table.stem, tuple(groups), tuple(reading.notes()))
 
@@ -76,11 +76,11 @@ class _Reading:
         path = inside(self.folder, row["image"])
         if path not in self.sizes:
             if not is_file(path):
-                raise DatasetError(f"there is no picture {path}")
+                raise DatasetError(f"there is no picture {path}; add it, or take the row out")
             self.sizes[path] = picture_size(path)
         group = row.get("class", row.get("group", self.folder.resolve().name)).strip()
         if not group or not group.isprintable():
-            raise DatasetError(f"the class {group[:80]!r} is no name")
+            raise DatasetError(f"the class {group[:80]!r} is no name; write one")
         self.boxes.setdefault(group, {}).setdefault(path, []).append(self._box(row, self.sizes[path]))
 
     def _box(self, row: dict[str, str], size: Grid | None) -> Box:
@@ -91,7 +91,10 @@ class _Reading:
             return box
         part = clipped(box, size)
         if part is None:
-            raise DatasetError(f"the box {_told(box)} is outside its picture of {size.width}x{size.height} pixels")
+            raise DatasetError(
+                f"the box {_told(box)} is outside its picture of {size.width}x{size.height} pixels; "
+                "correct the row, or fetch the picture again"
+            )
         self.cut += part != box
         return part
 
@@ -116,7 +119,8 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
         for cells in reader:
             if len(cells) not in (0, len(header)):
                 raise DatasetError(
-                    f"{table}, line {reader.line_num}: has {len(cells)} cells, and the header has {len(header)}"
+                    f"{table}, line {reader.line_num}: has {len(cells)} cells, and the header has {len(header)}; "
+                    "correct the row"
                 )
             if cells:
                 yield reader.line_num, dict(zip(header, cells, strict=True))
@@ -140,7 +144,7 @@ def _header(cells: list[str], table: Path) -> list[str]:
 
 def _whole(text: str, column: str) -> int:
     if not WHOLE_NUMBER.fullmatch(text):
-        raise DatasetError(f"{column} is {text[:40]!r}, and a whole number of pixels is needed")
+        raise DatasetError(f"{column} is {text[:40]!r}, and a whole number of pixels is needed; correct the row")
     return int(text.split(".")[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dff_onnx.errors import UsageError
 from dff_onnx.records import Box, Grid
 
 Mask = NDArray[np.bool_]
@@ -122,6 +124,28 @@ def clipped(box: Box, size: Grid) -> Box | None:
     x0, y0 = max(box.x0, 0), max(box.y0, 0)
     x1, y1 = min(box.x1, size.width), min(box.y1, size.height)
     return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def names_held(names: Collection[str], words: Sequence[str]) -> set[str]:
+    """The names that are meant: for each word its full name, else all that hold it, cases apart.
+
+    Raises:
+        UsageError: when a word is empty or fits none.
+
+    >>> sorted(names_held(["red cats", "cats", "dogs"], ["cats", "DOG"]))
+    ['cats', 'dogs']
+    """
+    kept: set[str] = set()
+    for word in words:
+        if not word:
+            raise UsageError("--groups: holds an empty word; give words that the groups' names hold, with commas")
+        fitting = {word} & set(names) or {name for name in names if word.casefold() in name.casefold()}
+        if not fitting:
+            there = ", ".join(name if name.isprintable() else ascii(name) for name in sorted(names)[:8])
+            more = ", ..." if len(names) > 8 else ""
+            raise UsageError(f"--groups: no group holds the word {word[:80]!r}; there are {there[:400]}{more}")
+        kept |= fitting
+    return kept
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

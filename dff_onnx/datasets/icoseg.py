@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dff_onnx.datasets.dataset import DataSet
+from dff_onnx.datasets.dataset import DataSet, names_held
 from dff_onnx.datasets.masks import Missing, read_paired
 from dff_onnx.datasets.paths import is_folder, needed_folder, pictures_below
-from dff_onnx.errors import DatasetError
 
 
 def read_icoseg(root: str | Path, groups: Sequence[str] | None = None, missing: Missing = "error") -> DataSet:
@@ -25,8 +24,8 @@ def read_icoseg(root: str | Path, groups: Sequence[str] | None = None, missing: 
         missing: what to do about a picture without mask: refuse the set, or leave the picture out and say so.
 
     Raises:
-        DatasetError: when a folder, mask or group is missing.
-        UsageError: when `missing` is no such word.
+        DatasetError: when a folder or mask is missing.
+        UsageError: when there is no such group, or `missing` is no such word.
     """
     root = needed_folder(root, "the folder that holds images/ and ground_truth/")
     images, parts = root / "images", root / "parts"
@@ -37,11 +36,5 @@ def read_icoseg(root: str | Path, groups: Sequence[str] | None = None, missing: 
 
 def _chosen(images: Path, wanted: Sequence[str]) -> set[str]:
     """The full names of the groups that are wanted."""
-    names = sorted({path.parts[0] for path in pictures_below(images) if len(path.parts) > 1})
-    chosen: set[str] = set()
-    for word in wanted:
-        fitting = {word} & set(names) or {name for name in names if word.casefold() in name.casefold()}
-        if not fitting or not word:
-            raise DatasetError(f"{images}: has no group {word!r}; it has {', '.join(names)[:400]}")
-        chosen |= fitting
-    return chosen
+    names = {path.parts[0] for path in pictures_below(images) if len(path.parts) > 1}
+    return names_held(names, wanted)

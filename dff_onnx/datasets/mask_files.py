@@ -78,7 +78,10 @@ class NumberedParts:
         here = [int(value) for value in np.unique(values) if value and (value in self.names or value != VOID)]
         unknown = [value for value in here if value not in self.names]
         if unknown:
-            raise DatasetError(f"{self.path}: has pixels of the value {unknown[0]}, which parts.json does not name")
+            raise DatasetError(
+                f"{self.path}: has pixels of the value {unknown[0]}, which parts.json does not name; "
+                "give that number a name"
+            )
         return PartMasks(tuple(self.names[value] for value in here), _stacked([values == v for v in here], size))
 
 
@@ -107,22 +110,26 @@ def _names_a_part(key: str, name: object) -> bool:
 def _read_values(path: Path, size: Grid) -> tuple[NDArray[np.uint8], bool]:
     """The pixels as numbers, and whether a palette gives them colours. The size is checked before any is decoded."""
     if not is_file(path):
-        raise DatasetError(f"{path}: there is no such mask")
+        raise DatasetError(f"{path}: there is no such mask; add it")
     try:
         with Image.open(path, formats=("PNG",)) as image:
             _check(path, image, size)
             return np.asarray(image).astype(np.uint8), image.mode == "P"
     except UnidentifiedImageError as error:
-        raise DatasetError(f"{path}: is no PNG file, and a mask must be one") from error
+        raise DatasetError(f"{path}: is no PNG file, and a mask must be one; save it as PNG") from error
     except DAMAGE as error:
         words = " ".join(str(error).split())[:120]
-        raise DatasetError(f"{path}: the mask is damaged or cannot be read ({words})") from error
+        raise DatasetError(
+            f"{path}: the mask is damaged or cannot be read ({words}); fetch it again, or remove it and leave its "
+            "picture out with --skip-missing"
+        ) from error
 
 
 def _check(path: Path, image: Image.Image, size: Grid) -> None:
     if (image.height, image.width) != (size.height, size.width):
         raise DatasetError(
             f"{path}: the mask has {image.width}x{image.height} pixels, and its picture has {size.width}x{size.height}"
+            "; save it in the size of the picture (after its EXIF turn)"
         )
     if image.mode not in ("1", "L", "P"):
         raise DatasetError(f"{path}: the mask has the mode {image.mode}; save it as 1 bit, 8 bits grey or a palette")

@@ -50,7 +50,7 @@ def read_paired(
             found.setdefault(group, []).extend(pairing.annotated(path))
     filled = tuple(Group(name, tuple(members)) for name, members in found.items() if members)
     if not filled:
-        raise DatasetError(f"{masks}: holds no mask for any picture of {pictures}")
+        raise DatasetError(f"{masks}: holds no mask for any picture of {pictures}; give masks with the pictures' names")
     return DataSet(pictures.resolve().name, filled, tuple(pairing.notes()))
 
 
@@ -76,7 +76,10 @@ class _Pairing:
         if is_file(mask):
             return [Annotated(self.pictures / path, mask=MaskFile(mask), parts=self._parts_of(path))]
         if self.missing == "error":
-            raise DatasetError(f"{mask}: there is no such mask, and the picture {self.pictures / path} needs one")
+            raise DatasetError(
+                f"{mask}: there is no such mask, and the picture {self.pictures / path} needs one; add it, or leave "
+                "such pictures out with --skip-missing"
+            )
         self.left_out += 1
         return []
 

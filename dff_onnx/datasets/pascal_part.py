@@ -32,6 +32,7 @@ from dff_onnx.records import Box, Grid
 WITHOUT_PARTS = ("boat", "chair", "diningtable", "sofa")
 CLASSES_WITH_PARTS = tuple(label for label in CLASSES if label not in WITHOUT_PARTS)
 LARGEST = 64 * 2**20
+NEEDED = "PASCAL-Part is over VOC 2010; give its VOCdevkit"
 
 
 class PartObject(NamedTuple):
@@ -131,7 +132,7 @@ def read_pascal_part(
         UsageError: when there is no such rule.
     """
     check_rule(rule)
-    base, folder = voc_folder(root, "2010"), _annotation_folder(annotations)
+    base, folder = voc_folder(root, "2010", NEEDED), _annotation_folder(annotations)
     names = _part_names(mapping)
     listed = None if split is None else read_list(base / "ImageSets" / "Main", split)
     wanted = sorted(_stems(folder) if listed is None else set(_stems(folder)) & set(listed))
@@ -139,7 +140,9 @@ def read_pascal_part(
     groups = [_group(label, entries, folder, names, rule, clean) for label in CLASSES_WITH_PARTS]
     filled = tuple(group for group in groups if group.pictures)
     if not filled:
-        raise DatasetError(f"{folder}: no annotated picture is left by the rule {rule!r}")
+        raise DatasetError(
+            f"{folder}: no annotated picture is left by the rule {rule!r}; choose another with --voc-filter"
+        )
     notes = [f"part names: {names.name}", f"rule {rule!r}: {sizes_told(filled)}", *foreign_classes(entries)]
     without = 0 if listed is None else len(set(listed) - set(wanted))
     if without:

@@ -19,6 +19,8 @@ CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 LARGEST_LIST = 16 * 2**20
+MOST_TOLD = 8  # names in a sentence
+OTHER_PICTURES = "for pictures of another kind give their boxes or masks with --boxes or --masks"
 
 Rule = Literal["class", "image", "all-both", "all-either", "all-difficult", "all-truncated", "none"]
 
@@ -99,7 +101,9 @@ def read_voc(
     groups = [_group(base, label, entries, rule, clean, segmentation) for label in CLASSES]
     filled = tuple(group for group in groups if group.pictures)
     if not filled:
-        raise DatasetError(f"{base}: no picture of {split} is left by the rule {rule!r}")
+        raise DatasetError(
+            f"{base}: no picture of {split} is left by the rule {rule!r}; choose another with --voc-filter"
+        )
     notes = [f"rule {rule!r}: {sizes_told(filled)}", *_compared(filled, split, year), *foreign_classes(entries)]
     return DataSet(f"{base.name} {split}", filled, (*notes, *_lists_compared(base, split, entries)))
 
@@ -110,18 +114,32 @@ def check_rule(rule: str) -> None:
         raise UsageError(f"the rule is {rule!r}, and one of {', '.join(get_args(Rule))} is needed")
 
 
-def voc_folder(root: str | Path, year: str) -> Path:
+def voc_folder(root: str | Path, year: str, advice: str = OTHER_PICTURES) -> Path:
     """The folder that holds `JPEGImages` and `Annotations`: the root itself, or `VOC<year>` below it.
 
+    Args:
+        root: `VOCdevkit`, the folder that holds it, or the year's own folder.
+        year: of the folder `VOC<year>`.
+        advice: what to do where nothing looks like VOC.
+
     Raises:
-        DatasetError: when it is not found.
+        DatasetError: when it is not found, naming the years that are there.
     """
     root = needed_folder(root, "VOCdevkit, or a folder of one year")
     places = [root, inside(root, f"VOC{year}"), inside(root, f"VOCdevkit/VOC{year}")]
     for place in places:
         if is_folder(place / "JPEGImages") and is_folder(place / "Annotations"):
             return place
-    raise DatasetError(f"{root}: neither it nor VOC{year} below it holds JPEGImages and Annotations")
+    there = ", ".join(_years(root))
+    if there:
+        advice = f"there is {there}" + ("; choose it with --year" if advice == OTHER_PICTURES else f", and {advice}")
+    raise DatasetError(f"{root}: neither it nor VOC{year} below it holds JPEGImages and Annotations; {advice}")
+
+
+def _years(root: Path) -> list[str]:
+    """The folders `VOC<year>` below a root, a few."""
+    found = {path.name for folder in (root, root / "VOCdevkit") for path in folder.glob("VOC[12]*") if is_folder(path)}
+    return sorted(name for name in found if name.isprintable())[:MOST_TOLD]
 
 
 def read_list(folder: Path, split: str) -> list[str]:
@@ -131,12 +149,17 @@ def read_list(folder: Path, split: str) -> list[str]:
         DatasetError: when the list is missing or empty, or has a name twice.
     """
     path = inside(folder, f"{split}.txt")
+    if not is_file(path):
+        lists = sorted(p.stem for p in folder.glob("*.txt") if p.stem.isprintable()) if is_folder(folder) else []
+        there = ", ".join(([name for name in lists if "_" not in name] or lists)[:MOST_TOLD])
+        advice = f"choose one of these with --image-set: {there}" if there else "fetch the data set again"
+        raise DatasetError(f"{path}: there is no such list of pictures; {advice}")
     names = [line.strip() for line in read_text(path, LARGEST_LIST).split("\n") if line.strip()]
     if not names:
-        raise DatasetError(f"{path}: names no pictures")
+        raise DatasetError(f"{path}: names no pictures; choose another with --image-set")
     if len(set(names)) != len(names):
         twice = Counter(names).most_common(1)[0][0]
-        raise DatasetError(f"{path}: names {twice[:80]!r} twice")
+        raise DatasetError(f"{path}: names {twice[:80]!r} twice; remove one of the two lines")
     return names
 
 
@@ -146,7 +169,9 @@ def read_entry(base: Path, name: str) -> VocEntry:
     annotation = read_voc_xml(source)
     picture = inside(base / "JPEGImages", annotation.file_name, source)
     if not is_file(picture):
-        raise DatasetError(f"{picture}: there is no such picture, and {source} names it")
+        raise DatasetError(
+            f"{picture}: there is no such picture, and {source} names it; add it, or correct <filename> there"
+        )
     return VocEntry(name, picture, annotation)
 
 

@@ -2,7 +2,7 @@
 
 from dff_onnx.evaluation.compare import Comparison, compare, comparison_text
 from dff_onnx.evaluation.duration import voc_2007_time
-from dff_onnx.evaluation.folder import check_evaluation, check_folder, write_folder
+from dff_onnx.evaluation.folder import check_evaluation, check_folder, check_plot, write_folder
 from dff_onnx.evaluation.localize import evaluate
 from dff_onnx.evaluation.markdown import bars, markdown
 from dff_onnx.evaluation.opening import Opened, VocChoice, open_boxes, open_masks, open_parts
@@ -30,6 +30,7 @@ __all__ = [
     "bars",
     "check_evaluation",
     "check_folder",
+    "check_plot",
     "compare",
     "comparison_text",
     "evaluate",

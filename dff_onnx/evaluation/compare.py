@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dff_onnx.datasets.dataset import counted
 from dff_onnx.errors import RefusedError, UsageError
-from dff_onnx.evaluation.names import fitted
+from dff_onnx.evaluation.differences import Difference, differences
+from dff_onnx.evaluation.names import fitted, shown
 from dff_onnx.evaluation.scores import TITLES, ImageScore, Metric, sample
 from dff_onnx.evaluation.stored import Stored
 from dff_onnx.evaluation.table import interval_of, p_value
-from dff_onnx.evaluation.text import number, p_text
+from dff_onnx.evaluation.text import WIDTH, number, p_text
+from dff_onnx.files import printable
 from dff_onnx.metrics import Interval
 
 
@@ -51,12 +54,16 @@ class Comparison:
 
     Attributes:
         dataset: of both.
+        files: that are compared.
+        differences: of their networks and of the systems that are compared.
         common: pictures that both have; a picture of two groups counts twice.
         only_a, only_b: pictures of one alone, left out.
         results: for each pair of systems and metric.
     """
 
     dataset: str
+    files: tuple[str, str]
+    differences: tuple[Difference, ...]
     common: int
     only_a: int
     only_b: int
@@ -86,7 +93,24 @@ def compare(a: Stored, b: Stored, system: str | None = None) -> Comparison:
         mine, theirs = _paired(a, one, b, other)
         results += _results(one, other, mine, theirs)
     keys_a, keys_b = ({score.key for score in stored.scores} for stored in (a, b))
-    return Comparison(a.dataset, len(keys_a & keys_b), len(keys_a - keys_b), len(keys_b - keys_a), tuple(results))
+    return Comparison(
+        dataset=a.dataset,
+        files=(shown(printable(a.path)), shown(printable(b.path))),
+        differences=tuple(_differences(a, b, pairs)),
+        common=len(keys_a & keys_b),
+        only_a=len(keys_a - keys_b),
+        only_b=len(keys_b - keys_a),
+        results=tuple(results),
+    )
+
+
+def _differences(a: Stored, b: Stored, pairs: Sequence[tuple[str, str]]) -> list[Difference]:
+    """Of the networks, then of the systems."""
+    found = differences(a.fingerprint, b.fingerprint)
+    for one, other in pairs:
+        name = one if one == other else f"{one}/{other}"
+        found += differences({name: a.settings.get(one, {})}, {name: b.settings.get(other, {})})
+    return found
 
 
 def _pairs(a: Stored, b: Stored, system: str | None) -> list[tuple[str, str]]:
@@ -142,11 +166,13 @@ def _results(one: str, other: str, mine: Sequence[ImageScore], theirs: Sequence[
 
 def comparison_text(compared: Comparison) -> str:
     """For a terminal."""
-    lines = [f"{compared.dataset}: {compared.common} pictures in both"]
+    lines = [f"{mark:<7} {path}" for mark, path in zip(("first", "second"), compared.files, strict=True)]
+    lines += [fitted(f"  {one.told('{} and {}')}", WIDTH).rstrip() for one in compared.differences]
+    lines += ["", f"{compared.dataset}: {counted(compared.common, 'picture')} in both"]
     if compared.only_a or compared.only_b:
-        lines[0] += f"; left out: {compared.only_a} only in the first, {compared.only_b} only in the second"
+        lines[-1] += f"; left out: {compared.only_a} only in the first, {compared.only_b} only in the second"
     for one in compared.results:
-        lines += ["", f"{TITLES[one.metric]} ({one.images} pictures)"]
+        lines += ["", f"{TITLES[one.metric]} ({counted(one.images, 'picture')})"]
         for mark, name, figure in (("first ", one.system_a, one.a), ("second", one.system_b, one.b)):
             bounds = f"{number(figure.low)} to {number(figure.high)}"
             lines.append(f"  {mark} {fitted(name, 16)} {number(figure.estimate)} ({bounds})")

@@ -2,50 +2,93 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dff_onnx.backbone.protocol import Activations
-from dff_onnx.errors import RefusedError, UsageError
+from dff_onnx.errors import OutputError, RefusedError, UsageError
+from dff_onnx.evaluation.differences import Difference, differences, settings_by_system
 from dff_onnx.evaluation.localize import used_systems
 from dff_onnx.evaluation.names import shown
 from dff_onnx.evaluation.opening import Opened
 from dff_onnx.evaluation.scores import Kind
-from dff_onnx.evaluation.stored import identity, read_fields, strict
+from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, strict
 from dff_onnx.evaluation.systems import System
 from dff_onnx.files import write_atomically
 
-FIGURES, TABLE, PLOT = "figures.json", "table.md", "plot.svg"
+TABLE, PLOT = "table.md", "plot.svg"
 
 
 def check_folder(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
-    """Refuses a folder that holds something else than an evaluation of this identity.
+    """Makes a folder, and refuses one that holds something else than an evaluation of this identity.
 
     Args:
-        out: may be missing.
+        out: created where it is missing.
         identity: the fields of `figures.json` that two evaluations must share.
         overwrite: whether another evaluation may be replaced.
 
     Raises:
         UsageError: saying what to do.
+        OutputError: when it cannot be written.
     """
-    if not out.is_dir() or not any(out.iterdir()):
-        return
+    try:
+        if out.is_dir() and any(out.iterdir()):
+            _refuse_others(out, strict(identity), overwrite)
+        out.mkdir(parents=True, exist_ok=True)
+        _try_to_write(out)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another with -o") from error
+
+
+def check_plot(path: Path) -> None:
+    """Makes the folder of a file that is written after the work.
+
+    Raises:
+        UsageError: when the path is a folder.
+        OutputError: when nothing can be written there.
+    """
+    if path.is_dir():
+        raise UsageError(f"--plot {path}: is a folder; give the name of an SVG file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _try_to_write(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another with --plot") from error
+
+
+def _try_to_write(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder, prefix=".dff-"):
+        pass
+
+
+def _refuse_others(out: Path, wanted: Mapping[str, Any], overwrite: bool) -> None:
     try:
         fields = read_fields(out / FIGURES)
     except RefusedError as error:
         raise UsageError(
             f"{out}: is not empty and holds no evaluation; choose another folder with -o, or empty it"
         ) from error
-    wanted = strict(identity)
     other = sorted(key for key in wanted if fields.get(key) != wanted[key])
     if other and not overwrite:
+        told = [one.told("{} there, {} now") for one in _differences(fields, wanted)] or other
         raise UsageError(
-            f"{out}: holds an evaluation of another {', '.join(other)}; choose another folder with -o, or replace it "
-            "with --overwrite"
+            f"{out}: holds an evaluation of other settings ({'; '.join(told[:4])}); choose another folder with -o, or "
+            "replace it with --overwrite"
         )
+
+
+def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Of two identities: names of the systems, then the settings of those that both have, then the network."""
+    before, wanted = settings_by_system(there.get("systems")), settings_by_system(now["systems"])
+    both = [name for name in wanted if name in before]
+    return [
+        *differences({"systems": list(before)}, {"systems": list(wanted)}),
+        *differences({name: before[name] for name in both}, {name: wanted[name] for name in both}),
+        *differences(*({key: fields.get(key) for key in now if key != "systems"} for fields in (there, now))),
+    ]
 
 
 def check_evaluation(

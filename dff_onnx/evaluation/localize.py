@@ -53,7 +53,7 @@ def evaluate(
     if not work.groups:
         first = work.failures[0]
         raise NoImagesError(
-            f"{opened.root}: not one of {len(work.failures)} pictures can be used; the first: {first.path}: "
+            f"{opened.root}: not one of {counted(len(work.failures), 'picture')} can be used; the first: {first.path}: "
             f"{first.reason}"
         )
     return Figures(
@@ -112,7 +112,7 @@ class _Work:
         check_size(known, size)
         truth = known.mask.read(size) if known.mask and (self.kind == "coseg" or not known.boxes) else None
         if truth is None and self.kind == "coseg":
-            raise DatasetError(f"{known.picture}: has no mask in {self.opened.dataset.name}")
+            raise DatasetError(f"{known.picture}: has no mask in {self.opened.dataset.name}; add it")
         for name, discovery in found.items():
             path = printable(discovery.paths[index])
             score = _scored(name, group, path, discovery, index, known, truth, self.kind)
@@ -152,5 +152,5 @@ def check_size(known: Annotated, size: Grid) -> None:
     if known.size is not None and known.size != size:
         raise DatasetError(
             f"{known.picture}: has {size.width}x{size.height} pixels, and its annotation says "
-            f"{known.size.width}x{known.size.height}; boxes cannot be compared"
+            f"{known.size.width}x{known.size.height}; fetch the picture again, or correct its annotation"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dff_onnx.datasets.dataset import counted
 from dff_onnx.evaluation.names import cell
 from dff_onnx.evaluation.scores import TITLES, Figures
 from dff_onnx.evaluation.table import Row, Table
@@ -20,7 +21,8 @@ def markdown(figures: Figures, made: Sequence[Table]) -> str:
     lines = [
         f"# {cell(figures.dataset)}",
         "",
-        f"{len(figures.groups)} groups, {figures.pictures} pictures scored, {len(figures.failures)} could not be used. "
+        f"{counted(len(figures.groups), 'group')}, {counted(figures.pictures, 'picture')} scored, "
+        f"{len(figures.failures)} could not be used. "
         f"Layer {cell(layer)} of model {model}, device {figures.device}.",
     ]
     for table in made:

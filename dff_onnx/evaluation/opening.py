@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dff_onnx.datasets import DataSet, Group, Rule, read_boxes, read_icoseg, read_masks, read_pascal_part, read_voc
+from dff_onnx.datasets import DataSet, Rule, read_boxes, read_icoseg, read_masks, read_pascal_part, read_voc
+from dff_onnx.datasets.dataset import names_held
 from dff_onnx.datasets.masks import Missing
-from dff_onnx.datasets.paths import is_folder, needed_folder
+from dff_onnx.datasets.paths import is_file, is_folder
 from dff_onnx.datasets.voc import voc_folder
 from dff_onnx.errors import DatasetError, UsageError
-from dff_onnx.evaluation.names import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,17 @@ def open_masks(root: Path, masks: Path | None, parts: Path | None, groups: Seque
         skip: leave out pictures without a mask, where they are an error otherwise.
 
     Raises:
-        DatasetError: when something is missing or malformed, or there is no such group.
-        UsageError: when there are parts and no masks.
+        DatasetError: when something is missing or malformed.
+        UsageError: when there are parts and no masks, or there is no such folder or group.
     """
     missing: Missing = "skip" if skip else "error"
+    _check_there("DATASET", root, "a tree with images/ and ground_truth/, or a folder of pictures with --masks")
+    _check_there("--masks", masks, "the folder of masks")
+    _check_there("--parts", parts, "the folder of part masks")
     if masks is not None:
         return Opened(chosen(read_masks(root, masks, parts, missing), groups), root)
     if parts is not None:
         raise UsageError("--parts: needs --masks too, the folder of whole objects' masks")
-    needed_folder(root, "a tree with images/ and ground_truth/")
     if not (is_folder(root / "images") and is_folder(root / "ground_truth")):
         raise DatasetError(f"{root}: has no folders images and ground_truth; say where the masks are with --masks")
     return Opened(read_icoseg(root, groups or None, missing), root)
@@ -75,10 +77,12 @@ def open_boxes(
 
     Raises:
         DatasetError: as `open_masks`.
-        UsageError: when both a table and masks are given.
+        UsageError: when both a table and masks are given, or there is no such path or group.
     """
     if table is not None and masks is not None:
         raise UsageError("give one of --boxes and --masks")
+    _check_there("DATASET", root, "VOCdevkit, a tree with masks, or a folder of pictures")
+    _check_there("--boxes", table, "a CSV file with image,x0,y0,x1,y1", folder=False)
     if table is not None:
         return Opened(chosen(read_boxes(root, table), groups), root)
     if masks is not None or is_folder(root / "ground_truth"):
@@ -107,13 +111,16 @@ def open_parts(
         voc: which pictures and objects of PASCAL-Part.
 
     Raises:
-        DatasetError: when something is missing or malformed, or there is no such group.
-        UsageError: when both annotations and masks are given.
+        DatasetError: when something is missing or malformed.
+        UsageError: when both annotations and masks are given, or there is no such path or group.
     """
     if annotations is None:
         return open_masks(root, masks, parts, groups, skip)
     if masks is not None or parts is not None:
         raise UsageError("give one of --annotations and --masks, --parts")
+    _check_there("DATASET", root, "the VOCdevkit of VOC 2010")
+    _check_there("--annotations", annotations, "PASCAL-Part's Annotations_Part")
+    _check_there("--part-names", mapping, "a TOML or JSON file of names", folder=False)
     dataset = read_pascal_part(root, annotations, mapping, voc.split, voc.rule, voc.clean)
     return Opened(chosen(dataset, groups), voc_folder(root, "2010"))
 
@@ -122,20 +129,16 @@ def chosen(dataset: DataSet, words: Sequence[str]) -> DataSet:
     """Some groups of a data set: those of a full name, else those whose names hold a word, cases apart.
 
     Raises:
-        DatasetError: when a word fits none.
+        UsageError: when a word fits none.
     """
     if not words:
         return dataset
-    kept: set[str] = set()
-    for word in words:
-        fitting = _fitting(dataset.groups, word)
-        if not fitting:
-            names = ", ".join(shown(group.name) for group in dataset.groups)
-            raise DatasetError(f"{dataset.name}: has no group {word!r}; it has {names[:400]}")
-        kept |= fitting
+    kept = names_held([group.name for group in dataset.groups], words)
     return replace(dataset, groups=tuple(group for group in dataset.groups if group.name in kept))
 
 
-def _fitting(groups: Sequence[Group], word: str) -> set[str]:
-    names = {group.name for group in groups}
-    return {word} & names or {name for name in names if word and word.casefold() in name.casefold()}
+def _check_there(option: str, path: Path | None, what: str, folder: bool = True) -> None:
+    """Raises `UsageError` for a path on the command line where nothing is."""
+    if path is not None and not (is_folder(path) if folder else is_file(path)):
+        kind = "folder" if folder else "file"
+        raise UsageError(f"{option} {path}: there is no such {kind}; give {what}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from dff_onnx.datasets.dataset import counted
 from dff_onnx.evaluation.markdown import table_line
 from dff_onnx.evaluation.names import cell, fitted, shown
 from dff_onnx.evaluation.opening import Opened
@@ -34,7 +35,7 @@ def _identity(dataset: str, ks: Sequence[int], seeds: Sequence[int], settings: M
 
 def parts_terminal(figures: PartFigures) -> str:
     """Ready to be printed: quality at each k, then what each concept was given."""
-    lines = [f"{figures.dataset}: {len(figures.groups)} groups, seeds {_told(figures.seeds)}, measured"]
+    lines = [f"{figures.dataset}: {counted(len(figures.groups), 'group')}, {_seeds(figures.seeds)}, measured"]
     lines += ["", "quality: IoU of each concept's best part, averaged; mean and s.d. over seeds"]
     for layer in figures.layers:
         lines += ["", f"layer {fitted(layer.name, WIDTH - 6).rstrip()}", *_quality_lines(figures, layer.name)]
@@ -89,7 +90,7 @@ def _parts(one: ConceptScore) -> str:
 
 def parts_markdown(figures: PartFigures) -> str:
     """The same as a page of Markdown."""
-    lines = [f"# {cell(figures.dataset)}: parts", "", f"All figures measured; seeds {_told(figures.seeds)}."]
+    lines = [f"# {cell(figures.dataset)}: parts", "", f"All figures measured; {_seeds(figures.seeds)}."]
     for layer in figures.layers:
         lines += ["", f"## Quality, layer {cell(layer.name)}, device {layer.device}", ""]
         lines += [table_line(["k", "mean", *map(cell, figures.groups)]), "|--:|--:|" + "--:|" * len(figures.groups)]
@@ -149,5 +150,5 @@ def parts_plot(figures: PartFigures) -> str:
     return quality_svg(curves, figures.dataset)
 
 
-def _told(numbers: Sequence[int]) -> str:
-    return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"

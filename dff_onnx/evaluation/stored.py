@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dff_onnx.errors import RefusedError
+from dff_onnx.errors import RefusedError, UsageError
+from dff_onnx.evaluation.differences import settings_by_system
 from dff_onnx.evaluation.scores import Figures, ImageScore, Kind
 from dff_onnx.evaluation.table import Row, Table
 from dff_onnx.report.read_results import read_json
@@ -17,6 +18,7 @@ from dff_onnx.runs.write import versions
 
 SCHEMA = "dff-onnx/evaluation/1"
 LARGEST = 256 * 2**20
+FIGURES = "figures.json"
 MOST = 2**53  # no count is larger, and JSON of any program keeps it
 
 
@@ -30,6 +32,8 @@ class Stored:
         systems: their names, in order.
         groups: in the order of the data set.
         scores: as they were written.
+        fingerprint: of the network, as the file has it; empty where it has none.
+        settings: of each system, likewise.
     """
 
     path: Path
@@ -38,6 +42,8 @@ class Stored:
     systems: tuple[str, ...]
     groups: tuple[str, ...]
     scores: tuple[ImageScore, ...]
+    fingerprint: Mapping[str, Any]
+    settings: Mapping[str, Mapping[str, Any]]
 
 
 def identity(kind: str, dataset: str, fingerprint: Any, systems: Sequence[Any]) -> dict[str, Any]:
@@ -98,15 +104,29 @@ def read_fields(path: Path) -> dict[str, Any]:
 def read_figures(path: str | Path) -> Stored:
     """Reads what was written for co-segmentation or CorLoc.
 
+    Args:
+        path: of the file, or of the folder that holds it.
+
     Raises:
+        UsageError: when there is no such file.
         RefusedError: naming the file, when it is damaged, of another kind, or says what cannot be.
     """
-    path = Path(path)
+    path = _file(Path(path))
     fields = read_fields(path)
     try:
         return _stored(path, fields)
     except RefusedError as error:
         raise RefusedError(f"{path}: {error}") from error
+
+
+def _file(path: Path) -> Path:
+    if path.is_dir():
+        if not (path / FIGURES).is_file():
+            raise UsageError(f"{path}: holds no {FIGURES}; give a folder that `dff-onnx eval -o` wrote")
+        return path / FIGURES
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file; give a {FIGURES} of `dff-onnx eval`, or its folder")
+    return path
 
 
 def _stored(path: Path, fields: Mapping[str, Any]) -> Stored:
@@ -120,7 +140,17 @@ def _stored(path: Path, fields: Mapping[str, Any]) -> Stored:
         raise RefusedError("has a picture twice under one system")
     if not scores or not {score.system for score in scores} <= set(systems) or len(set(systems)) != len(systems):
         raise RefusedError("its pictures and its systems do not belong together")
-    return Stored(path, "coseg" if kind == "coseg" else "corloc", _text(fields, "dataset"), systems, groups, scores)
+    fingerprint = fields.get("fingerprint")
+    return Stored(
+        path=path,
+        kind="coseg" if kind == "coseg" else "corloc",
+        dataset=_text(fields, "dataset"),
+        systems=systems,
+        groups=groups,
+        scores=scores,
+        fingerprint=fingerprint if isinstance(fingerprint, Mapping) else {},
+        settings=settings_by_system(fields["systems"]),
+    )
 
 
 def _tables(fields: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:

@@ -23,7 +23,8 @@ class Row:
         name: of it.
         source: where the figures come from.
         figures: 0..1, one for each group; None where there is none.
-        mean: over the groups that have one.
+        mean: over the groups that have one; nan where none has, and of a published row beside fewer classes than it is
+            over.
         interval: of the mean, over images drawn inside their groups; None for published rows.
         p: of the difference to the first row, by exchanging images' results; None for that row and published ones.
         halves: means over the groups at odd (1st, 3rd, ...) and at even places of the sorted list.
@@ -87,7 +88,8 @@ def _measured(figures: Figures, metric: Metric, index: int, each: Sequence[Seque
 
 def _published(row: PublishedRow, groups: Sequence[str]) -> Row:
     figures = tuple(row.figures[CLASSES.index(group)] / 100 for group in groups)
-    return Row(row.name, "published", figures, round(row.mean / 100, 4), origin=row.source)
+    mean = round(row.mean / 100, 4) if set(groups) == set(CLASSES) else math.nan  # it is over all of them
+    return Row(row.name, "published", figures, mean, origin=row.source)
 
 
 def group_figures(scores: Sequence[ImageScore], metric: Metric, groups: Sequence[str]) -> tuple[float | None, ...]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from dff_onnx.datasets import CLASSES
+from dff_onnx.datasets.dataset import counted
 from dff_onnx.evaluation.names import fitted
 from dff_onnx.evaluation.published import ABBREVIATIONS
 from dff_onnx.evaluation.scores import TITLES, Figures
@@ -28,12 +29,13 @@ def terminal(figures: Figures, made: Sequence[Table], halves: bool) -> str:
         halves: whether to print the means of the two halves of the groups.
     """
     lines = [
-        f"{figures.dataset}: {len(figures.groups)} groups, {figures.pictures} pictures scored, device {figures.device}"
+        f"{figures.dataset}: {counted(len(figures.groups), 'group')}, {counted(figures.pictures, 'picture')} scored, "
+        f"device {figures.device}"
     ]
     for table in made:
         by_class = figures.kind == "corloc" and set(table.groups) <= set(CLASSES)
         lines += ["", TITLES[table.metric], *(class_lines(table) if by_class else group_lines(table))]
-        lines += summary_lines(table, halves)
+        lines += summary_lines(table, halves, by_class)
     return "\n".join(lines)
 
 
@@ -77,19 +79,20 @@ def class_lines(table: Table) -> list[str]:
     return lines
 
 
-def summary_lines(table: Table, halves: bool) -> list[str]:
-    """Of each measured system: mean, interval, how likely chance is, the halves."""
+def summary_lines(table: Table, halves: bool, in_per_cent: bool = False) -> list[str]:
+    """Of each measured system: mean, interval, how likely chance is, the halves; in the unit of the table above."""
+    form = _two_digits if in_per_cent else number
     first = table.rows[0].name
-    lines = ["mean over groups, 95 % interval over images:"]
+    lines = ["mean over groups, 95 % interval over images" + (", in per cent:" if in_per_cent else ":")]
     for row in table.rows:
         if row.source == "measured":
-            said = [f"{number(row.mean)} ({interval(row)})"]
+            said = [f"{form(row.mean)} ({interval(row, form)})"]
             if row.p is not None:
                 said.append(f"p {p_text(row.p)} against {first}")
             lines.append(f"  {fitted(row.name, METHOD)} {', '.join(said)}")
             if halves and row.halves:
                 odd, even = row.halves
-                lines.append(f"  {'':<{METHOD}} tuning half {number(odd)}, check half {number(even)}")
+                lines.append(f"  {'':<{METHOD}} tuning half {form(odd)}, check half {form(even)}")
     return lines
 
 
@@ -112,9 +115,13 @@ def p_text(p: float) -> str:
     return _if_there(p, lambda there: "< 0.001" if there < 0.001 else f"{there:.3f}")
 
 
-def interval(row: Row) -> str:
+def interval(row: Row, form: Callable[[float | None], str] = number) -> str:
     """`0.372 to 0.418`."""
-    return f"{number(row.interval.low)} to {number(row.interval.high)}" if row.interval else "-"
+    return f"{form(row.interval.low)} to {form(row.interval.high)}" if row.interval else "-"
+
+
+def _two_digits(figure: float | None) -> str:
+    return per_cent(figure, 2)
 
 
 def _if_there(figure: float | None, told: Callable[[float], str]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from dff_onnx.maps.crf import Crf
 from dff_onnx.maps.guided import Guide, apply_model, guide, linear_model
 
 Floats = NDArray[np.float32]
@@ -23,7 +24,7 @@ BINS = 32  # of each axis of CIE Lab
 SMOOTH = 1.0  # standard deviation of the histogram's smoothing, in bins
 FLOOR = 1e-5  # share of a picture below which a colour says nothing
 MOST_ODDS = 4.0  # log-odds that colour may give a pixel
-WEIGHT, RADIUS, EPS = 6.0, 0.06, 1e-4  # of the neighbours, as in `dff_onnx.maps.crf`
+NEIGHBOURS = Crf()  # what they say counts as much as there
 SHARED = 0.5  # of the foreground's colours, how much is the whole set's
 STEPS = 2  # of mean field, for each look at the colours
 
@@ -63,34 +64,35 @@ def _linear_light() -> Floats:
     return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-def colour_bins(picture: NDArray[np.uint8], bins: int = BINS) -> NDArray[np.int32]:
-    """The number of each pixel's bin `(h, w)` in a histogram of `bins ** 3` colours."""
-    part = lab(picture).astype(np.int32) * bins // 256
-    return (part[..., 0] * bins + part[..., 1]) * bins + part[..., 2]
+def colour_bins(picture: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The number of each pixel's bin `(h, w)` in a histogram of `BINS ** 3` colours."""
+    part = lab(picture).astype(np.int32) * BINS // 256
+    return (part[..., 0] * BINS + part[..., 1]) * BINS + part[..., 2]
 
 
-def colour_shares(numbers: NDArray[np.int32], weights: Floats, bins: int = BINS) -> NDArray[np.float64]:
-    """How much of the weights each colour has, `(bins ** 3,)`; sums to 1, or is 0 where nothing has weight."""
-    counts = np.bincount(numbers.ravel(), weights.ravel(), bins**3)
+def colour_shares(colours: NDArray[np.int32], weights: Floats) -> NDArray[np.float64]:
+    """How much of the weights each colour has, `(BINS ** 3,)`; sums to 1, or is 0 where nothing has weight."""
+    counts = np.bincount(colours.ravel(), weights.ravel(), BINS**3)
     return counts / max(float(counts.sum()), 1e-12)
 
 
-def colour_overlap(picture: NDArray[np.uint8], field: Floats, bins: int = 16) -> float:
+def colour_overlap(colours: NDArray[np.int32], field: Floats) -> float:
     """How alike the colours inside and outside are: Bhattacharyya's coefficient, 0 for none in common, 1 for equal.
 
     Args:
-        picture: `(h, w, 3)`.
+        colours: `(h, w)`, as `colour_bins` gives them; two bins of each axis count as one.
         field: `(h, w)` foreground, 0..1.
-        bins: along each axis.
     """
-    numbers = colour_bins(picture, bins)
-    inside, outside = (colour_shares(numbers, weights, bins) for weights in (field, 1 - field))
+    inside, outside = (
+        colour_shares(colours, weights).reshape((BINS // 2, 2) * 3).sum(axis=(1, 3, 5))
+        for weights in (field, 1 - field)
+    )
     return float(np.sqrt(inside * outside).sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """What a picture contributes, computed once for all looks; some fifteen times the picture's size.
+    """What a picture contributes, computed once for all looks; some twenty times the picture's size.
 
     Attributes:
         colours: `(h, w)`, each pixel's bin.
@@ -104,7 +106,8 @@ class Prepared:
 def prepare(picture: NDArray[np.uint8]) -> Prepared:
     """Of a picture `(h, w, 3)`."""
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / 255
-    return Prepared(colour_bins(picture), guide(planes, max(1, round(RADIUS * max(picture.shape[:2]))), EPS))
+    radius = max(1, round(NEIGHBOURS.radius * max(picture.shape[:2])))
+    return Prepared(colour_bins(picture), guide(planes, radius, NEIGHBOURS.eps))
 
 
 def settle(unary: Floats, field: Floats, picture: Prepared, shared: NDArray[np.float64] | None = None) -> Floats:
@@ -125,7 +128,7 @@ def settle(unary: Floats, field: Floats, picture: Prepared, shared: NDArray[np.f
     odds = unary + _colour_odds(inside, outside)[picture.colours]
     for _ in range(STEPS):
         filtered = apply_model(linear_model(field[None], picture.guide), picture.guide.picture)[0]
-        field = 1 / (1 + np.exp(-(odds + WEIGHT * (2 * np.clip(filtered, 0, 1) - 1))))
+        field = 1 / (1 + np.exp(-(odds + NEIGHBOURS.weight * (2 * np.clip(filtered, 0, 1) - 1))))
     return field
 
 

@@ -23,6 +23,8 @@ from dff_onnx.maps.upsample import upsample
 Mode = Literal["binary", "joint"]
 # No pixel is more certain than this before it has heard its neighbours.
 CERTAIN = 0.98
+# Log-odds: a pixel whose heat is exactly its threshold belongs to the concept.
+TIE = 1e-4
 # Of a concept's peak: a threshold below it (zero, for a concept that is nowhere in most pictures) is raised to it.
 LEAST_THRESHOLD = 0.05
 
@@ -50,11 +52,11 @@ class Crf:
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
             raise UsageError(f"crf: {self.mode!r} is not one of {', '.join(get_args(Mode))}")
-        if self.steps < 1 or self.subsample < 1:
-            raise UsageError(f"crf: steps ({self.steps}) and subsample ({self.subsample}) must be 1 at least")
-        if not (self.weight >= 0 and self.radius > 0 and self.eps > 0):
+        if not all(isinstance(count, int) and 1 <= count <= 1000 for count in (self.steps, self.subsample)):
+            raise UsageError(f"crf: steps ({self.steps}) and subsample ({self.subsample}) must be from 1 to 1000")
+        if not (0 <= self.weight <= 1000 and 0 < self.radius <= 1 and 0 < self.eps <= 1000):
             found = f"radius {self.radius}, eps {self.eps}, weight {self.weight}"
-            raise UsageError(f"crf: radius and eps must be positive, weight not negative; found {found}")
+            raise UsageError(f"crf: radius (0 to 1), eps (above 0) or weight (0 and more) cannot be; found {found}")
 
     def to_dict(self) -> dict[str, Any]:
         """As `run.toml` stores it."""
@@ -112,10 +114,10 @@ def _unary(strength: Array, crf: Crf) -> Array:
     if crf.mode == "binary":
         share = strength / (1 + strength)
         share = xp.clip(share, 1 - CERTAIN, CERTAIN)
-        return xp.log(share / (1 - share))
+        return xp.log(share / (1 - share)) + TIE
     total = 1 + xp.sum(strength, axis=0, keepdims=True)
     background = xp.clip(1 / total, 1 - CERTAIN, CERTAIN)
-    return xp.log(xp.clip(strength / total, 1 - CERTAIN, CERTAIN)) - xp.log(background)
+    return xp.log(xp.clip(strength / total, 1 - CERTAIN, CERTAIN)) - xp.log(background) + TIE
 
 
 def _belief(odds: Array, crf: Crf) -> Array:
@@ -144,6 +146,7 @@ def _alone(field: Array, crf: Crf) -> Array:
         return field
     xp = namespace_of(field)
     labels = xp.concat([1 - xp.sum(field, axis=0, keepdims=True), field])
-    rivals = [xp.max(xp.concat([labels[:j, ...], labels[j + 1 :, ...]]), axis=0) for j in range(1, labels.shape[0])]
+    earlier = xp.concat([labels[:1, ...], (1 + TIE) * field])  # of two that are equally likely, the first
+    rivals = [xp.max(xp.concat([earlier[:j, ...], labels[j + 1 :, ...]]), axis=0) for j in range(1, labels.shape[0])]
     rival = xp.stack(rivals)
     return field / xp.maximum(field + rival, xp.full_like(field, 1e-12))

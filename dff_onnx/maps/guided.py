@@ -1,7 +1,9 @@
 """The guided filter with a colour guide: maps smoothed along the edges of their picture.
 
 He, Sun & Tang, "Guided Image Filtering" (ECCV 2010); `subsample` is He & Sun, "Fast Guided Filter" (2015). At
-`subsample=1` the numbers are those of OpenCV's `ximgproc.guidedFilter`.
+`subsample=1` the numbers are those of OpenCV's `ximgproc.guidedFilter` on colour pictures of 0..255. (On 0..1 and with
+a small `eps`, OpenCV takes the covariance of an even window for singular and answers with the plain mean there; on
+grey pictures it loses three digits in float32.)
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.box_filter import box_mean
+from dff_onnx.arrays.helpers import double
 from dff_onnx.maps.shrink import shrink
 from dff_onnx.maps.upsample import upsample
 
@@ -41,23 +44,23 @@ def guide(picture: Array, radius: int, eps: float) -> Guide:
     """
     xp = namespace_of(picture)
     pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-    products = xp.stack([picture[i, ...] * picture[j, ...] for i, j in pairs])
-    means = box_mean(xp.concat([picture, products]), radius)
-    mean = means[:3, ...]
+    products = box_mean(xp.stack([picture[i, ...] * picture[j, ...] for i, j in pairs]), radius)
+    mean = box_mean(picture, radius)
     rr, rg, rb, gg, gb, bb = (
-        means[3 + n, ...] - mean[i, ...] * mean[j, ...] + (eps if i == j else 0.0) for n, (i, j) in enumerate(pairs)
+        products[n, ...] - mean[i, ...] * mean[j, ...] + (eps if i == j else 0.0) for n, (i, j) in enumerate(pairs)
     )
     return Guide(picture, mean, _inverse(rr, rg, rb, gg, gb, bb), radius)
 
 
 def _inverse(rr: Array, rg: Array, rb: Array, gg: Array, gb: Array, bb: Array) -> Array:
-    """Of symmetric 3 x 3 matrices, by cofactors."""
-    xp = namespace_of(rr)
+    """Of symmetric 3 x 3 matrices, by cofactors; in float64, because those of a grey picture cancel."""
+    xp, dtype = namespace_of(rr), rr.dtype
+    rr, rg, rb, gg, gb, bb = map(double, (rr, rg, rb, gg, gb, bb))
     c00, c01, c02 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
     c11, c12, c22 = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
     scale = 1 / (rr * c00 + rg * c01 + rb * c02)
     rows = xp.stack([xp.stack(row) for row in ([c00, c01, c02], [c01, c11, c12], [c02, c12, c22])])
-    return rows * scale
+    return xp.astype(rows * scale, dtype)
 
 
 def linear_model(maps: Array, picture: Guide) -> tuple[Array, Array]:

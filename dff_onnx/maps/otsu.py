@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 256
+ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,14 @@ def two_classes(values: NDArray[np.floating], bins: int = BINS) -> Parting:
     >>> round(two_classes(np.array([0.0, 0.1, 0.9, 1.0])).explained, 3)
     0.988
     """
-    return two_classes_of_counts(*np.histogram(values, bins))
+    return two_classes_of_counts(*_histogram(values, bins))
 
 
 def two_classes_of_counts(counts: NDArray[np.intp], edges: NDArray[np.floating]) -> Parting:
     """As `two_classes`, of a histogram: `(bins,)` counts between `(bins + 1,)` edges."""
     moments = _Moments.of(counts, edges)
+    if len(counts) == 1:
+        return Parting((float(edges[0]),), 0.0)
     cuts = np.arange(1, len(counts))
     between = moments.between(np.zeros_like(cuts), cuts) + moments.between(cuts, np.full_like(cuts, len(counts)))
     best = int(between.argmax())
@@ -55,13 +58,24 @@ def three_classes(values: NDArray[np.floating], bins: int = BINS) -> Parting:
     >>> three_classes(np.array([0.0, 0.0, 1.0, 1.0, 2.0, 2.0])).explained
     1.0
     """
-    moments = _Moments.of(*np.histogram(values, bins))
+    moments = _Moments.of(*_histogram(values, bins))
+    if len(moments.weight) == 2:
+        return Parting((float(moments.edges[0]),) * 2, 0.0)
     low, high = np.triu_indices(bins, 1)
     low, high = low[low > 0], high[low > 0]
     zero, end = np.zeros_like(low), np.full_like(low, bins)
     between = moments.between(zero, low) + moments.between(low, high) + moments.between(high, end)
     best = int(between.argmax())
     return moments.parting((int(low[best]), int(high[best])), between[best])
+
+
+def _histogram(values: NDArray[np.floating], bins: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """In float64; values that differ by no more than rounding count as equal."""
+    low, high = float(values.min()), float(values.max())
+    if high - low <= ROUNDING * max(abs(low), abs(high)):
+        return np.asarray([values.size]), np.asarray([low, high])
+    counts, edges = np.histogram(values.astype(np.float64), bins)
+    return counts, edges
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def _otsu(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], peaks: NDArray
     for start, grid, size in zip(offsets(grids), grids, sizes, strict=False):
         maps = to_numpy(upsample(heat_map(H, start, grid), size.height, size.width))
         for j, peak in enumerate(peaks):
-            counts[j] += np.histogram(maps[j], BINS, (0.0, peak or 1.0))[0]
+            counts[j] += np.histogram(np.minimum(maps[j], peak), BINS, (0.0, peak or 1.0))[0]
     edges = [np.linspace(0.0, peak or 1.0, BINS + 1) for peak in peaks]
     found = [two_classes_of_counts(count, edge).thresholds[0] for count, edge in zip(counts, edges, strict=True)]
     return np.asarray(found, np.float32)

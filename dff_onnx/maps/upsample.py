@@ -14,14 +14,20 @@ from numpy.typing import NDArray
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import like
 
+KEPT = 2**17  # entries of a matrix that is kept for the next map: 512 kB
 
-@lru_cache(maxsize=256)
+
 def bilinear_weights(source: int, target: int) -> NDArray[np.float32]:
     """`(target, source)` matrix of the interpolation along one axis; two entries a row, which sum to 1.
 
     >>> bilinear_weights(2, 4).tolist()
     [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
     """
+    make = _kept_weights if source * target <= KEPT else _weights
+    return make(source, target)
+
+
+def _weights(source: int, target: int) -> NDArray[np.float32]:
     centres = np.clip((np.arange(target) + 0.5) * (source / target) - 0.5, 0, source - 1)
     left = np.minimum(centres.astype(np.int64), max(source - 2, 0))
     weights = np.zeros((target, source), np.float32)
@@ -31,6 +37,9 @@ def bilinear_weights(source: int, target: int) -> NDArray[np.float32]:
     weights[rows, left] += 1 - right_share
     weights.setflags(write=False)
     return weights
+
+
+_kept_weights = lru_cache(maxsize=256)(_weights)
 
 
 def upsample(maps: Array, height: int, width: int) -> Array:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dff_onnx.errors import RefusedError, UsageError
+from dff_onnx.errors import OutputError, RefusedError, UsageError
 from dff_onnx.report.read_results import read_json
 from dff_onnx.report.results import strict_json
 
@@ -85,6 +85,8 @@ def read_labels(path: Path, k: int) -> Labels:
         UsageError: when there is no such file.
         RefusedError: naming the file and what is wrong with it.
     """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give a labels.json, such as {path / 'labels.json'}")
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file; give a labels.json")
     document = read_json(path, LARGEST)
@@ -99,6 +101,21 @@ def read_labels(path: Path, k: int) -> Labels:
         number = _number(path, key, k)
         parts[number] = _parts(path, key, names)
     return Labels(tuple(parts))
+
+
+def drop_empty(path: Path, k: int) -> None:
+    """Removes a file of names in which nobody wrote any; what holds a name, or cannot be read, is kept.
+
+    Raises:
+        OutputError: when it cannot be removed.
+    """
+    try:
+        if path.is_file() and not any(read_labels(path, k).parts):
+            path.unlink()
+    except RefusedError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be removed ({error.strerror})") from error
 
 
 def _number(path: Path, key: str, k: int) -> int:

@@ -42,6 +42,7 @@ def overlay(
     labels: Sequence[str],
     scale: str,
     boxes: Sequence[Box | None] = (),
+    strength: NDArray[np.float32] | None = None,
 ) -> Pixels:
     """A picture, grey and darkened, with its concepts over it, and the legend.
 
@@ -53,6 +54,7 @@ def overlay(
         colours, labels: of the concepts.
         scale: what 1 refers to, for the legend.
         boxes: one for each concept to draw, in the picture's pixels.
+        strength: `(k, h, w)`, decides whose colour prevails where several concepts are; by default `heat`.
 
     Returns:
         `(height + legend, width, 3)` uint8; a picture narrower than its legend gets margins.
@@ -62,7 +64,7 @@ def overlay(
     >>> overlay(picture, heat, [(240, 150, 0)], ["ear"], "scale: whole set").shape
     (141, 200, 3)
     """
-    shown = _blended(picture, heat, colours)
+    shown = _blended(picture, heat, colours, strength)
     _draw_boxes(shown, boxes, colours)
     legend = _legend(max(shown.width, NARROWEST), tuple(colours), tuple(labels), scale)
     sheet = Image.new("RGB", (legend.width, shown.height + legend.height), STRIP)
@@ -78,13 +80,20 @@ def encode_png(pixels: Pixels) -> bytes:
     return data.getvalue()
 
 
-def _blended(picture: Pixels, heat: NDArray[np.float32], colours: Sequence[Colour]) -> Image.Image:
+def _blended(
+    picture: Pixels,
+    heat: NDArray[np.float32],
+    colours: Sequence[Colour],
+    strength: NDArray[np.float32] | None = None,
+) -> Image.Image:
     """`grey * factor + paint`: both are smooth, so that few samples of them, enlarged, are enough."""
     height, width = picture.shape[:2]
     h, w = heat.shape[-2:]
     values = np.clip(upsample(heat, min(height, SAMPLES * h), min(width, SAMPLES * w)), 0, 1)
     cover = values.max(axis=0)[:, :, None]
     shares = values**POWER
+    if strength is not None:
+        shares = shares * np.maximum(upsample(strength, *values.shape[1:]), 0) ** POWER
     shares /= np.maximum(shares.sum(axis=0), np.finfo(np.float32).tiny)
     paint = cover * np.einsum("khw,kc->hwc", shares, np.asarray(colours, np.float32))
     factor = 255 * GROUND * (1 - cover) + (SHADED * HIGHLIGHT) * paint

@@ -74,7 +74,7 @@ def _refuse_others(out: Path, identity: Mapping[str, Any], overwrite: bool) -> N
             f"{out}: holds a run of other settings ({'; '.join(differences[:4])}); "
             "choose another folder with -o, or replace it with --overwrite"
         )
-    _remove_overlays(out)
+    _remove_earlier(out)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -93,15 +93,17 @@ def _differences(earlier: Mapping[str, Any], now: Mapping[str, Any], at: str = "
         if isinstance(value, Mapping):
             found += _differences(before if isinstance(before, Mapping) else {}, value, f"{at}{key}.")
         elif before != value:
-            found.append(f"{at}{key}: {before!r} there, {value!r} now")
+            there = "nothing" if before is None else repr(before)
+            found.append(f"{at}{key}: {there} there, {value!r} now")
     return found
 
 
-def _remove_overlays(out: Path) -> None:
+def _remove_earlier(out: Path) -> None:
+    """What belongs to the run that is replaced and would not be written anew: its pictures, and its concepts' names."""
     try:
-        if (out / "overlays").is_dir():
-            shutil.rmtree(out / "overlays")
+        for folder in (out / "overlays", out / "label"):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+        (out / "labels.json").unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{out / 'overlays'}: the earlier run's pictures cannot be removed ({error.strerror})"
-        ) from error
+        raise OutputError(f"{error.filename}: the earlier run's file cannot be removed ({error.strerror})") from error

@@ -24,8 +24,6 @@ from dff_onnx.runs.foreground import foreground_in
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.sharpened import ON, sharpened
 
-PART = 64  # images that one thread takes at a time
-
 
 @dataclass(frozen=True, slots=True)
 class _Set:

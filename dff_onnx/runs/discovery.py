@@ -36,7 +36,6 @@ class Discovery:
         paths: of the pictures, in the order of `found.images`.
         H: `(N, k)` coefficients on the host, picture after picture.
         W: `(k, c)` concepts, None where each picture has its own.
-        thresholds: `(k,)`, None likewise.
         image_peaks: `(images, k)` peak of each concept in each image.
         sharp: maps `(k, height, width)` of each picture after the CRF or of foreground mode, 0..255, on from 128; empty
             where masks are made of the heat maps.

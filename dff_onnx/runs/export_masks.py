@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -224,6 +225,17 @@ def _check(run: StoredRun, out: Path, formats: Sequence[Format], parts: Sequence
         raise UsageError(f"--format voc: {len(parts)} names are more than the {MOST_CLASSES} it has room for; use coco")
     if is_run_folder(out) and (out / RESULTS).exists():  # not even --overwrite mixes the two
         raise UsageError(f"{out}: holds the results of a run; choose another folder with -o")
+    if out.is_dir() and any(out.iterdir()) and not is_run_folder(out):
+        raise UsageError(
+            f"{out}: is not empty and holds no export of masks; choose another folder with -o, or empty it"
+        )
+
+
+def _remove_empty(root: Path) -> None:
+    """Folders below and with the root in which nothing is left; links stay."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        if not Path(folder).is_symlink() and not any(Path(folder).iterdir()):
+            Path(folder).rmdir()
 
 
 def _remove_others(out: Path, written: set[Path]) -> None:
@@ -235,5 +247,7 @@ def _remove_others(out: Path, written: set[Path]) -> None:
         for path in earlier:
             if path not in written:
                 path.unlink(missing_ok=True)
+        for folder in (CLASSES, ANNOTATIONS, MASKS):
+            _remove_empty(out / folder)
     except OSError as error:
         raise OutputError(f"{error.filename}: an earlier file cannot be removed ({error.strerror})") from error

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.concepts.foreground import Foreground, View, find_foreground
+from dff_onnx.errors import ImageError
 from dff_onnx.images import Resize, read_original
 from dff_onnx.images.resize import SMALLEST
 from dff_onnx.maps import peaks, scores, shrink
+from dff_onnx.maps.crf import CERTAIN
 from dff_onnx.progress import Progress, followed
 from dff_onnx.records import Grid
 from dff_onnx.report.found import ConceptFound, ForegroundFound, Found, TrialFound
@@ -27,7 +29,6 @@ from dff_onnx.threads import available_cores, in_order
 # Pictures are refined at this longer side.
 WORKING_SIDE = 256
 NAME = "foreground"
-CERTAIN = 0.98  # no pixel is more certain than this when a CRF follows
 
 
 def foreground_in(
@@ -65,14 +66,18 @@ def _smaller(rows: Collected, folder: Path, activations: Activations, resize: Re
 
 
 def _pictures(folder: Path, seen: Sequence[Seen], progress: Progress) -> list[NDArray[np.uint8]]:
-    """The pictures at the working size.
+    """The pictures at the working size; grey in place of one that can no longer be read: its colours say nothing."""
 
-    Raises:
-        ImageError: when one can no longer be read.
-    """
+    def read(one: Seen) -> NDArray[np.uint8]:
+        try:
+            return read_original(folder / one.path, WORKING_SIDE)
+        except ImageError:
+            shrink_by = WORKING_SIDE / max(one.original.height, one.original.width, WORKING_SIDE)
+            sides = (max(1, round(side * shrink_by)) for side in (one.original.height, one.original.width))
+            return np.full((*sides, 3), 128, np.uint8)
+
     progress.start("reading", len(seen))
-    read = in_order(seen, lambda one: read_original(folder / one.path, WORKING_SIDE), available_cores())
-    return list(followed(read, progress))
+    return list(followed(in_order(seen, read, available_cores()), progress))
 
 
 def _discovery(
@@ -80,12 +85,7 @@ def _discovery(
 ) -> Discovery:
     shares = [as_float(maps[None]) for maps in found.maps]
     sharp = _sharper(shares, rows, folder, settings, progress) or [maps[None] for maps in found.maps]
-    H = np.concatenate(
-        [
-            shrink(one[0], seen.grid.height, seen.grid.width).reshape(-1, 1)
-            for one, seen in zip(shares, rows.seen, strict=True)
-        ]
-    )
+    H = np.concatenate([_on(grid, one) for grid, one in zip(rows.grids, shares, strict=True)])
     image_peaks = peaks(H, rows.grids)
     regions = regions_in(sharp, np.full(1, ON, np.float32), rows.seen, settings)
     concept = ConceptFound(0, NAME, hexadecimal(colour(0)), 1.0, ON, float(image_peaks.max()))

@@ -41,13 +41,15 @@ class Settings:
     overlays: Overlays = "all"
 
     def __post_init__(self) -> None:
-        if self.k < 1:
+        if not isinstance(self.k, int) or self.k < 1:
             raise UsageError(f"k: at least one concept is needed, found {self.k}")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise UsageError(f"seed: a whole number from 0 on is needed, found {self.seed}")
         if self.foreground and self.per_image:
             raise UsageError("foreground: is what pictures share; it cannot be found in each picture by itself")
         if not 0 <= self.min_share <= 1:
             raise UsageError(f"min-share: a figure from 0 to 1 is needed, found {self.min_share}")
-        if isinstance(self.overlays, int) and self.overlays < 0:
+        if self.overlays not in ("all", "none") and not (isinstance(self.overlays, int) and self.overlays >= 0):
             raise UsageError(f"overlays: all, none or a number is needed, found {self.overlays}")
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from dff_onnx.concepts.bank import bank_bytes
 from dff_onnx.errors import ImageError, OutputError
 from dff_onnx.files import output_names, write_atomically
 from dff_onnx.images import prefetch, read_original
-from dff_onnx.maps import heat_map, offsets
+from dff_onnx.maps import evidence, heat_map, offsets
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import Found, ImageFound
 from dff_onnx.report.maps_file import Maps, write_maps
@@ -30,6 +30,7 @@ from dff_onnx.runs.discovery import Discovery
 
 OVERLAYS = "overlays"
 LEGENDS = {"set": "scale: whole set", "image": "scale: this picture"}
+SHARPENED = "sharpened"
 
 
 def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: Progress | None = None) -> Discovery:
@@ -132,13 +133,17 @@ def _pictures(discovery: Discovery, many: int) -> Iterator[tuple[int, NDArray[np
 def _drawn(discovery: Discovery, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     found = discovery.found
     concepts = found.concepts_of(found.images[index])
-    if discovery.sharp:
-        heat = discovery.maps(index)[0]
-    else:
-        highest = np.asarray([concept.peak or 1.0 for concept in concepts], np.float32)
-        heat = discovery.heat_map(index) / highest[:, None, None]
+    highest, thresholds = (
+        np.asarray([getattr(concept, name) for concept in concepts], np.float32) for name in ("peak", "threshold")
+    )
+    heat = discovery.heat_map(index) / np.where(highest > 0, highest, 1).astype(np.float32)[:, None, None]
     colours = [from_hexadecimal(concept.colour) for concept in concepts]
-    return overlay(picture, heat, colours, [concept.label for concept in concepts], LEGENDS[found.scale])
+    labels = [concept.label for concept in concepts]
+    if not discovery.sharp:
+        return overlay(picture, heat, colours, labels, LEGENDS[found.scale])
+    # Sharpened maps are 1 or next to it wherever a concept is: the heat says which one is stronger.
+    strength = np.asarray(evidence(discovery.heat_map(index), thresholds, highest), np.float32)
+    return overlay(picture, discovery.maps(index)[0], colours, labels, SHARPENED, strength=strength)
 
 
 def _remove_others(out: Path, names: Sequence[str]) -> None:

@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from dff_onnx.cli.eval_ import eval_
+from dff_onnx.errors import OutputError
 
 for folder in ("datasets", "evaluation"):
     sys.path.insert(0, str(Path(__file__).parent.parent / folder))
@@ -46,7 +50,11 @@ def test_a_table_is_printed_and_three_files_are_written(tree: Path, model: Path,
     spoken = program(*words, "--json")
     assert spoken.stdout.encode() == before == (tmp_path / "out" / "figures.json").read_bytes()
     other = program(*words[:-4], "--systems", "plain", "-o", tmp_path / "out")
-    assert other.returncode == 2 and "evaluation of another systems" in other.stderr and other.stdout == ""
+    assert (
+        other.returncode == 2
+        and "(systems: ['plain', 'otsu'] there, ['plain'] now)" in other.stderr
+        and other.stdout == ""
+    )
     assert program(*words[:-4], "-o", tmp_path / "out", "--overwrite").returncode == 0
     assert (tmp_path / "out" / "figures.json").read_bytes() != before
 
@@ -80,7 +88,7 @@ def test_parts_of_articulated_figures_are_recovered(tmp_path: Path) -> None:
     assert max(map(len, ended.stdout.splitlines())) <= 80 and "torso" in ended.stdout
     assert (tmp_path / "q.svg").read_text() == (tmp_path / "out" / "plot.svg").read_text()
     other = program(*words, *more[:2], "-k", "3", "-o", tmp_path / "out")
-    assert other.returncode == 2 and "evaluation of another systems" in other.stderr
+    assert other.returncode == 2 and "ks: [4] there, [3] now" in other.stderr
 
 
 def test_two_runs_are_compared(tree: Path, model: Path, tmp_path: Path) -> None:
@@ -93,24 +101,46 @@ def test_two_runs_are_compared(tree: Path, model: Path, tmp_path: Path) -> None:
     assert [one["metric"] for one in spoken["results"]] == ["iou", "corloc"]
 
 
+def test_a_table_that_cannot_be_kept_is_printed(
+    tree: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("figures.json: cannot be written: No space left on device")
+
+    monkeypatch.setattr("dff_onnx.evaluation.write_folder", full)
+    ended = CliRunner().invoke(
+        eval_, ["coseg", str(tree), "--model", str(model), "--size", "64", "-o", str(tmp_path / "out")]
+    )
+    assert isinstance(ended.exception, OutputError) and "2 groups, 6 pictures scored" in ended.stdout
+
+
 MISTAKES = {
-    "no data set": (["coseg", "{tmp}/nowhere"], 5, "no such folder"),
+    "no data set": (["coseg", "{tmp}/nowhere"], 2, "no such folder"),
     "no masks": (["coseg", "{tree}/images"], 5, "--masks"),
-    "missing mask": (["coseg", "{tree}/images", "--masks", "{tree}/images/cats"], 5, "no such mask"),
-    "no group": (["coseg", "{tree}", "--groups", "mice"], 5, "no group 'mice'"),
+    "missing mask": (["coseg", "{tree}/images", "--masks", "{tree}/images/cats"], 5, "out with --skip-missing"),
+    "no group": (["coseg", "{tree}", "--groups", "mice"], 2, "no group holds the word 'mice'; there are cats, dogs"),
+    "no word": (["coseg", "{tree}", "--groups", ","], 2, "--groups: holds an empty word"),
+    "no masks there": (["coseg", "{tree}", "--masks", "{tmp}/nope"], 2, "--masks {tmp}/nope: there is no such folder"),
+    "no parts": (["parts", "{tree}", "--masks", "{tree}", "--parts", "{tmp}/nope"], 2, "--parts {tmp}/nope: there"),
+    "no annotations": (["parts", "{tree}", "--annotations", "{tmp}/nope"], 2, "--annotations {tmp}/nope: there is no"),
     "no system": (["coseg", "{tree}", "--systems", "plain,best"], 2, "there is no system 'best'"),
     "two sizes": (["coseg", "{tree}", "--size", "64", "--long-side", "64"], 2, "one of --size"),
-    "no VOC": (["corloc", "{tree}/images"], 5, "holds JPEGImages"),
+    "no VOC": (["corloc", "{tree}/images"], 5, "with --boxes or --masks"),
     "boxes and masks": (["corloc", "{tree}", "--boxes", "x.csv", "--masks", "{tree}"], 2, "one of --boxes and --masks"),
-    "no boxes": (["corloc", "{tree}", "--boxes", "{tmp}/x.csv"], 5, "x.csv"),
+    "no boxes": (["corloc", "{tree}", "--boxes", "{tmp}/x.csv"], 2, "--boxes {tmp}/x.csv: there is no such file"),
     "no number": (["parts", "{tree}", "-k", "some"], 2, "1..10 is needed"),
     "too many": (["parts", "{tree}", "-k", "1..999999999"], 2, "from 1 to 1000"),
     "parts alone": (["parts", "{tree}", "--parts", "{tree}"], 2, "needs --masks too"),
     "no labels": (["parts", "{tree}", "--groups", "cats", "--labels", "{tmp}/x.json"], 2, "x.json"),
     "labels of two k": (["parts", "{tree}", "-k", "1,2", "--labels", "{tmp}/x.json"], 2, "one k"),
     "odd labels": (["parts", "{tree}", "--groups", "cats", "--labels", "{tmp}/odd.json"], 5, "odd.json"),
-    "no figures": (["compare", "{tmp}/x.json", "{tmp}/odd.json"], 5, "x.json"),
+    "no figures": (["compare", "{tmp}/x.json", "{tmp}/odd.json"], 2, "x.json: there is no such file"),
     "odd figures": (["compare", "{tmp}/odd.json", "{tmp}/x.json"], 5, "odd.json"),
+    "no figures inside": (["compare", "{tree}", "{tmp}/odd.json"], 2, "holds no figures.json"),
+    "unwritable": (["coseg", "{tree}", "-o", "{tmp}/odd.json/m"], 7, "cannot be made a folder"),
+    "unwritable parts": (["parts", "{tree}", "-o", "{tmp}/odd.json"], 7, "choose another with -o"),
+    "unwritable plot": (["parts", "{tree}", "--plot", "{tmp}/odd.json/q.svg"], 7, "choose another with --plot"),
+    "plot into a folder": (["parts", "{tree}", "--plot", "{tree}"], 2, "give the name of an SVG file"),
     "others' folder": (["coseg", "{tree}", "-o", "{tree}"], 2, "holds no evaluation"),
 }  # fmt: skip
 
@@ -122,5 +152,5 @@ def test_a_mistake_gets_one_sentence_and_its_exit_code(name: str, tree: Path, mo
     network = [] if words[0] == "compare" else ["--model", str(model)]
     ended = program(*(word.format(tmp=tmp_path, tree=tree) for word in words), *network)
     assert ended.returncode == code, ended.stderr
-    assert said in ended.stderr and "Traceback" not in ended.stderr
+    assert said.format(tmp=tmp_path) in ended.stderr and "Traceback" not in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1 and ended.stdout == ""

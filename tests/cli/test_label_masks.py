@@ -127,10 +127,24 @@ def test_without_a_terminal_a_template_says_how_to_go_on(home: Path) -> None:
     assert [concept["name"] for concept in results["concepts"]] == ["head", "torso", None]
 
 
+def test_the_template_of_a_run_with_names_holds_them(home: Path, tmp_path: Path) -> None:
+    template = home / "label" / "labels.json"
+    assert program("label", home, "--show", "1").returncode == 0 and '"0": []' in template.read_text()
+    (tmp_path / "names.json").write_text('{"0": ["head", "neck"], "2": "torso"}')
+    assert program("label", home, "--from", tmp_path / "names.json").returncode == 0
+    ended = program("label", home, "--show", "1")
+    assert ended.returncode == 0 and "3 rows of up to 1 picture: " in ended.stderr
+    assert json.loads(template.read_text())["concepts"] == {"0": ["head", "neck"], "1": [], "2": ["torso"]}
+    only = program("masks", home, "-o", tmp_path / "m", "--only", "torso", "--format", "coco")
+    assert "masks of 6 pictures under 1 name: torso" in only.stderr and "1 file written" in only.stderr
+
+
 MISTAKES = {
     "no run": (["label", "{in}"], 2, "holds no run.toml of a run"),
     "no folder": (["masks", "{tmp}/none", "-o", "{tmp}/m"], 2, "there is no such folder"),
     "no labels": (["label", "{run}", "--from", "{tmp}/none.json"], 2, "there is no such file"),
+    "labels in a folder": (["label", "{run}", "--from", "{in}"], 2, "is a folder; give a labels.json"),
+    "others' folder": (["masks", "{run}", "-o", "{tmp}"], 2, "holds no export of masks"),
     "bad labels": (["label", "{run}", "--from", "{in}/0.png"], 5, "no JSON"),
     "no pictures shown": (["label", "{run}", "--show", "0"], 2, "--show"),
     "unknown name": (["masks", "{run}", "-o", "{tmp}/m", "--only", "leg"], 2, "nothing is called 'leg'"),

@@ -269,6 +269,11 @@ def with_foreground(**changes: Any) -> Bank:
     return bank(foreground=ForegroundModel(**fields | changes))
 
 
+def told(**changes: Any) -> dict[str, Any]:
+    """A foreground's fields in the bank's JSON."""
+    return {"threshold": -0.25, "upper": 0.5, "spread": 0.9, "resize": "short", "size": 448} | changes
+
+
 @pytest.mark.parametrize("concepts", [0, 3])
 def test_a_foreground_model_comes_back_as_it_was(tmp_path: Path, concepts: int) -> None:
     kept = with_foreground()
@@ -294,6 +299,7 @@ def test_a_foreground_model_comes_back_as_it_was(tmp_path: Path, concepts: int) 
         {"threshold": np.inf},
         {"upper": 1.5},
         {"spread": 0.0},
+        {"direction": np.full(5, 3e38, np.float32)},
     ],
 )
 def test_a_foreground_model_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
@@ -307,8 +313,12 @@ def test_a_foreground_model_that_cannot_be_is_refused(changes: dict[str, Any]) -
         (lambda c: c | {"foreground.npy": npy(np.zeros((3, 5), np.float32))}, "3 rows"),
         (lambda c: c | {"foreground.npy": npy(np.zeros(5, np.float32))}, "shape"),
         (lambda c: c | {"about.npy": about(c, format="dff-onnx/bank/1")}, "format"),
-        (lambda c: c | {"about.npy": about(c, foreground={"threshold": "0", "upper": 0, "spread": 1})}, "figures"),
+        (lambda c: c | {"about.npy": about(c, foreground=told(threshold="0"))}, "figures"),
         (lambda c: c | {"about.npy": about(c, foreground=None)}, "bank"),
+        (lambda c: c | {"about.npy": about(c, foreground=told(threshold=10**400))}, "figures"),
+        (lambda c: c | {"about.npy": about(c, foreground=told(spread=1e-320))}, "spread"),
+        (lambda c: c | {"about.npy": about(c, foreground=told(size=448.5))}, "size"),
+        (lambda c: c | {"about.npy": about(c, foreground=told(size=7))}, "size"),
         (lambda c: {name: data for name, data in c.items() if name != "foreground.npy"}, "format"),
     ],
 )

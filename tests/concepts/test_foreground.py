@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ import dff_onnx.concepts.foreground as foreground_file
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.concepts.foreground import Foreground, ForegroundModel, Trial, find_foreground, project, refine
 from dff_onnx.images import Resize
-from dff_onnx.maps import upsample
 from dff_onnx.records import Grid
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.settings import Settings
@@ -96,6 +96,43 @@ def test_pictures_of_nothing_are_no_trouble() -> None:
     assert len(found.maps) == 2 and np.isfinite(found.agreement) and found.sure == "low"
 
 
+def test_a_plain_picture_in_a_set_is_no_trouble() -> None:
+    for level in (0.0, 0.3, 0.7):
+        plain = replace(
+            CENTRED[0],
+            picture=np.full_like(CENTRED[0].picture, 40),
+            activations=np.full_like(CENTRED[0].activations, level),
+        )
+        found = found_in([*CENTRED[:5], plain])
+        assert mean_iou(replace(found, maps=found.maps[:5]), CENTRED[:5]) > 0.9
+
+
+def test_nobody_is_sure_where_a_picture_is_all_foreground() -> None:
+    found = found_in(CENTRED, CENTRED)
+    full = replace(found, maps=(*found.maps[:-1], np.full_like(found.maps[-1], 255)))
+    assert (found.sure, full.sure) == ("high", "medium") and full.unlike == (False,) * 7 + (True,)
+
+
+def test_a_pictures_own_threshold_counts_beside_the_sets() -> None:
+    model = ForegroundModel(np.ones(1, np.float32), np.zeros(1, np.float32), 1.0, 0.0, 1.0, Resize())
+    values = np.where(np.arange(20) < 10, 2.0, 4.0).astype(np.float32)[None].repeat(20, axis=0)
+    soft = model.soft(values, Grid(20, 20))
+    border = 2.0 - np.log(soft[0, 0] / (1 - soft[0, 0]))  # the value at which it would be one half
+    assert 1.4 < border < 2.6  # the middle of 1 and of what parts 2 from 4
+
+
+def test_agreement_is_with_the_other_trials_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    true, answers = foreground_file._try, iter([255, 0, 255])
+
+    def other(*arguments: Any) -> Any:
+        ended, full = true(*arguments), next(answers)
+        return replace(ended, fields=[np.full_like(field, full) for field in ended.fields])
+
+    monkeypatch.setattr(foreground_file, "_try", other)
+    monkeypatch.setattr(foreground_file, "_choose", lambda _: 0)
+    assert found_in(CENTRED[:3], CENTRED[:3]).agreement == 0.5  # none with the second, all with the third
+
+
 def test_three_kinds_of_value_have_the_upper_threshold() -> None:
     """A bright object on a grey curtain before a black hall: two classes would take the curtain along."""
     rng = np.random.default_rng(0)
@@ -134,11 +171,13 @@ def test_sureness_needs_quality_agreement_and_free_borders(trial: Trial, agreeme
 
 
 def test_refining_uses_the_colours_of_the_whole_set() -> None:
-    softs = [upsample(one.activations[:, :, 0] / 2, *one.truth.shape) for one in CENTRED]
-    fields = refine([np.clip(soft, 0.2, 0.8).astype(np.float32) for soft in softs], [one.picture for one in CENTRED])
-    assert (
-        np.mean([iou(np.rint(f * 255).astype(np.uint8), s.truth) for f, s in zip(fields, CENTRED, strict=True)]) > 0.9
-    )
+    """The last picture's map says nothing; what the others' foreground looks like does."""
+    softs = [np.where(one.truth, 0.9, 0.1).astype(np.float32) for one in CENTRED]
+    softs[-1] = np.full_like(softs[-1], 0.5)
+    together = refine(softs, [one.picture for one in CENTRED])[-1]
+    alone = refine(softs[-1:], [CENTRED[-1].picture])[0]
+    ours = [iou(np.rint(field * 255).astype(np.uint8), CENTRED[-1].truth) for field in (together, alone)]
+    assert ours[0] > 0.9 > ours[1] + 0.3
 
 
 @pytest.mark.parametrize(("group", "least"), [("036 Gymnastics-1", 0.6), ("brown_bear", 0.85)])

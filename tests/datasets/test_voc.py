@@ -129,7 +129,7 @@ def test_segmentations_give_the_class_as_mask_and_255_as_void(devkit: Path) -> N
         ("trainval", "../../etc/passwd\n", "names '../../etc/passwd.xml', which is no file inside"),
         ("trainval", "/etc/passwd\n", "names '/etc/passwd.xml'"),
         ("trainval", "a" * 5000, "cannot be read"),
-        ("val", "000001\n", r"trainval\.txt: cannot be read"),
+        ("val", "000001\n", r"trainval\.txt: there is no such list of pictures; choose .* --image-set: val$"),
     ],
 )
 def test_a_list_that_cannot_be_is_refused(name: str, text: str, sentence: str, devkit: Path) -> None:
@@ -145,7 +145,10 @@ def test_a_split_or_year_that_leads_outside_is_refused(devkit: Path) -> None:
         read_voc(devkit, split="../../../secret")
     with pytest.raises(DatasetError, match="no file inside"):
         read_voc(devkit, year="/../..")
-    with pytest.raises(DatasetError, match="neither it nor VOC2010 below it holds JPEGImages"):
+    with pytest.raises(
+        DatasetError,
+        match="neither it nor VOC2010 below it holds JPEGImages and Annotations; there is VOC2007; choose it",
+    ):
         read_voc(devkit, year="2010")
     with pytest.raises(DatasetError, match="there is no such folder; give VOCdevkit"):
         read_voc(devkit / "none")

@@ -137,7 +137,7 @@ def test_groups_are_chosen_by_words_and_masks_by_a_folder(tmp_path: Path) -> Non
     assert measured(tmp_path / "set", groups=["CATS"]).groups == ("black cats", "white cats")
     assert measured(images, masks=masks, groups=["dogs", "White"]).groups == ("dogs", "white cats")
     for root, chosen in ((tmp_path / "set", None), (images, masks)):
-        with pytest.raises(DatasetError, match="has no group 'mice'"):
+        with pytest.raises(UsageError, match="no group holds the word 'mice'; there are "):
             measured(root, masks=chosen, groups=["mice"])
     with pytest.raises(DatasetError, match="say where the masks are with --masks"):
         measured(images)

@@ -39,8 +39,16 @@ def test_shares_sum_to_one_and_are_nothing_without_weight() -> None:
 
 def test_overlap_is_small_for_other_colours_and_large_for_the_same() -> None:
     on = disc().astype(np.float32)
-    assert colour_overlap(painted((200, 40, 40), (60, 120, 60)), on) < 0.1
-    assert colour_overlap(painted((90, 90, 90), (90, 90, 90)), on) > 0.9
+    assert colour_overlap(colour_bins(painted((200, 40, 40), (60, 120, 60))), on) < 0.1
+    assert colour_overlap(colour_bins(painted((90, 90, 90), (90, 90, 90))), on) > 0.9
+
+
+def test_overlap_is_bhattacharyyas_over_sixteen_bins_an_axis() -> None:
+    picture, field = painted((150, 100, 90), (110, 110, 80)), np.random.default_rng(0).random((96, 128), np.float32)
+    part = lab(picture) // 16
+    numbers = (part[..., 0].astype(int) * 16 + part[..., 1]) * 16 + part[..., 2]
+    shares = [np.bincount(numbers.ravel(), weights.ravel(), 4096) / weights.sum() for weights in (field, 1 - field)]
+    assert abs(colour_overlap(colour_bins(picture), field) - np.sqrt(shares[0] * shares[1]).sum()) < 1e-5
 
 
 def test_colours_turn_a_rough_map_into_the_disc() -> None:

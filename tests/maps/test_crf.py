@@ -69,16 +69,38 @@ def test_binary_mean_field_is_that_written_out_with_opencv() -> None:
 
 def test_joint_mean_field_chooses_the_labels_of_the_one_written_out() -> None:
     picture, _ = scene()
-    crf, strength = Crf("joint", subsample=1), strengths()
+    crf, strength = Crf("joint", subsample=1), 0.5 * strengths()
     likeliest = joint_by_hand(strength, picture, crf).argmax(axis=0)
     on = sharpen(strength, picture, crf) >= 0.5
     assert np.mean([on[j] == (likeliest == j + 1) for j in range(3)]) > 0.998
+    assert 0.1 < np.mean(likeliest == 0) < 0.9  # the background has a say
 
 
 def test_with_joint_no_pixel_has_two_concepts() -> None:
     picture, _ = scene()
     on = sharpen(strengths(), picture, Crf("joint")) >= 0.5
     assert on.sum(axis=0).max() == 1 and on.any(axis=(1, 2)).all()
+
+
+def test_of_two_equal_concepts_the_first_has_the_pixels() -> None:
+    picture, _ = scene()
+    on = sharpen(np.repeat(strengths(1), 2, axis=0), picture, Crf("joint")) >= 0.5
+    assert on[0].any() and not on[1].any()
+
+
+@pytest.mark.parametrize("mode", ["binary", "joint"])
+def test_heat_that_is_its_threshold_everywhere_is_on(mode: Any) -> None:
+    plain = np.full((3, 20, 30), 0.5, np.float32)
+    assert (sharpen(np.ones((1, 4, 6), np.float32), plain, Crf(mode)) >= 0.5).all()
+
+
+def test_edges_come_from_the_picture_at_its_full_size() -> None:
+    """A stripe of one pixel, which no smaller picture shows."""
+    picture = np.full((3, 120, 160), 0.2, np.float32)
+    picture[:, :, 80] = 0.9
+    strength = np.where(np.arange(160) == 80, 2.0, 0.5).astype(np.float32)[None, None].repeat(120, axis=1)
+    made = sharpen(strength, picture, Crf(subsample=4, weight=2.0, steps=2))[0, 60]
+    assert made[80] > 1.3 * max(made[76], made[84])
 
 
 def test_binary_concepts_do_not_know_of_each_other() -> None:
@@ -120,7 +142,19 @@ def test_tiny_pictures_are_no_trouble(size: tuple[int, int], mode: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"mode": "both"}, {"steps": 0}, {"subsample": 0}, {"radius": 0}, {"eps": 0}, {"weight": -1}]
+    "options",
+    [
+        {"mode": "both"},
+        {"steps": 0},
+        {"subsample": 0},
+        {"radius": 0},
+        {"eps": 0},
+        {"weight": -1},
+        {"radius": np.inf},
+        {"weight": np.inf},
+        {"eps": np.nan},
+        {"steps": 2.5},
+    ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="crf"):

@@ -52,6 +52,17 @@ def test_the_guided_filter_is_opencvs_in_float32(radius: int, eps: float) -> Non
     assert np.abs(guided_filter(rough[None], picture, radius, eps)[0] - theirs).max() < 1e-4
 
 
+@pytest.mark.parametrize("eps", [1e-3, 1e-4, 1e-5])
+def test_grey_pictures_keep_their_precision(eps: float) -> None:
+    """Their channels are equal, so that the covariances' cofactors cancel."""
+    y, x = np.mgrid[:90, :120]
+    _, rough = scene()
+    for grey in (scene()[0][:1], ((y // 8 + x // 8) % 2)[None]):
+        picture = np.repeat(grey.astype(np.float32), 3, axis=0)
+        precise = guided_filter(rough[None].astype(np.float64), picture.astype(np.float64), 7, eps)
+        assert np.abs(guided_filter(rough[None], picture, 7, eps) - precise).max() < 1e-3
+
+
 def test_the_guided_filter_needs_no_numpy() -> None:
     picture, rough = scene()
     for subsample in (1, 4):

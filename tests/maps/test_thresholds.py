@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+import dff_onnx.maps.thresholds as thresholds_file
 from dff_onnx.errors import UsageError
 from dff_onnx.maps import Threshold, set_percentile, set_thresholds, upsample
-from dff_onnx.maps.otsu import three_classes, two_classes
+from dff_onnx.maps.otsu import three_classes, two_classes, two_classes_of_counts
 from dff_onnx.records import Grid
 
 GRIDS = [Grid(4, 6), Grid(5, 3)]
@@ -55,6 +56,27 @@ def test_two_classes_explain_two_over_pi_of_normal_values() -> None:
 def test_values_that_are_all_equal_part_at_themselves() -> None:
     assert two_classes(np.full(9, 3.0)).thresholds == pytest.approx((3.0,), abs=0.01)
     assert two_classes(np.full(9, 3.0)).explained == three_classes(np.zeros(4)).explained == 0
+
+
+def test_values_that_differ_by_rounding_are_all_equal() -> None:
+    rng = np.random.default_rng(0)
+    for value in rng.normal(size=200).astype(np.float32):
+        values = upsample(np.full((1, 3, 5), value, np.float32), 64, 64)
+        assert two_classes(values).explained == three_classes(values).explained == 0
+        assert two_classes(values).thresholds[0] == pytest.approx(float(value), rel=1e-5)
+
+
+def test_otsu_counts_the_values_at_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interpolation rounds some of a plateau's values above it."""
+    seen = list[int]()
+    monkeypatch.setattr(
+        thresholds_file,
+        "two_classes_of_counts",
+        lambda counts, edges: seen.append(int(counts.sum())) or two_classes_of_counts(counts, edges),
+    )
+    for value in np.random.default_rng(0).uniform(0.5, 2, 30).astype(np.float32):
+        set_thresholds(np.full((336, 1), value), [Grid(14, 24)], [Grid(203, 307)], Threshold("otsu"))
+    assert set(seen) == {203 * 307}
 
 
 @pytest.mark.parametrize("domain", [GRIDS, SIZES])

@@ -217,7 +217,7 @@ def test_the_same_export_again_is_byte_identical_and_another_is_refused(home: Pa
         export(home, out, only=["head"])
     assert contents(out) == first
     export(home, out, formats=("coco",), only=["head"], overwrite=True)
-    assert set(contents(out)) == {"run.toml", "instances.json"}
+    assert {path.name for path in out.iterdir()} == {"run.toml", "instances.json"}, "no empty folder is left"
     assert [c["name"] for c in json.loads((out / "instances.json").read_text())["categories"]] == ["head"]
 
 
@@ -237,7 +237,11 @@ def test_folders_of_something_else_are_left_alone(folder: Path, home: Path, tmp_
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     before = contents(home)
-    for out, said in ((tmp_path / "mine", "no run"), (home, "results of a run"), (folder / "x", "inside the folder")):
+    for out, said in (
+        (tmp_path / "mine", "no export of masks"),
+        (home, "results of a run"),
+        (folder / "x", "inside the folder"),
+    ):
         for overwrite in (False, True):
             with pytest.raises(UsageError, match=said):
                 export(home, out, overwrite=overwrite)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from fake_backbone import Colours
 from PIL import Image, ImageDraw
 
+import dff_onnx.runs.foreground as foreground_file
+import dff_onnx.runs.sharpened as sharpened_file
 from dff_onnx.concepts.bank import read_bank
 from dff_onnx.concepts.foreground import View, project
-from dff_onnx.errors import UsageError
-from dff_onnx.images import Resize, read_picture
+from dff_onnx.errors import ImageError, UsageError
+from dff_onnx.images import Resize, read_original, read_picture
 from dff_onnx.maps import Crf
 from dff_onnx.records import Grid
 from dff_onnx.runs.collect import rows_of
@@ -64,6 +67,42 @@ def test_the_disc_is_the_foreground(discs: Path, crf: Crf | None) -> None:
         assert box is not None and abs(box.x1 - box.x0 - 61) <= 3 and box.x1 <= size.width
     assert found.found.foreground is not None and found.found.foreground.sure == "high"
     assert [trial.pixels for trial in found.found.foreground.trials] == [256, 256, 128]
+
+
+def test_a_crf_makes_the_maps_as_large_as_the_pictures(tmp_path: Path) -> None:
+    made = tmp_path / "large"
+    made.mkdir()
+    for seed in range(3):
+        green, red = (Image.new("RGB", (480, 360), colour) for colour in ((60, 140, 60), (210, 40, 40)))
+        Image.composite(red, green, truth((480, 360), seed)).save(made / f"{seed}.png")
+    for crf, size in ((None, (192, 256)), (Crf(), (360, 480))):
+        found = discover(made, Colours(), replace(SETTINGS, crf=crf))
+        assert {maps.shape for maps in found.sharp} == {(1, *size)}
+
+
+def test_a_picture_that_is_gone_the_second_time_ends_nothing(discs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(path: Path, side: int) -> Any:
+        if path.name == "2.png":
+            raise ImageError(path, "is gone")
+        return read_original(path, side)
+
+    monkeypatch.setattr(foreground_file, "read_original", gone)
+    monkeypatch.setattr(sharpened_file, "read_original", gone)
+    found = discover(discs, Colours(), replace(SETTINGS, crf=Crf()))
+    assert len(found.images) == 5 and iou(found.masks(1)[0], 1) > 0.95
+    plain = discover(discs, Colours(), Settings(k=2, resize=Resize("square", 128), crf=Crf()))
+    assert plain.sharp[2].shape == (2, 16, 16) and plain.sharp[1].shape == (2, 120, 160)
+
+
+def test_a_check_of_other_pictures_is_left_out(discs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = foreground_file.collect
+
+    def fewer(folder: Path, paths: Any, *rest: Any) -> Any:
+        return true(folder, paths[1:], *rest)
+
+    monkeypatch.setattr(foreground_file, "collect", fewer)
+    found = discover(discs, Colours(), SETTINGS).found.foreground
+    assert found is not None and {trial.pixels for trial in found.trials} == {256}
 
 
 def test_a_run_of_it_says_how_it_went_and_repeats_to_the_byte(discs: Path, tmp_path: Path) -> None:

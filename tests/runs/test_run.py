@@ -18,7 +18,8 @@ from dff_onnx.concepts.bank import read_bank
 from dff_onnx.errors import ModelError, NoImagesError, OutputError, UsageError
 from dff_onnx.factorization import whole_images
 from dff_onnx.images import Resize
-from dff_onnx.maps import Threshold, mask, upsample
+from dff_onnx.maps import Threshold, mask, set_percentile, upsample
+from dff_onnx.records import Grid
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.run import run
 from dff_onnx.runs.settings import Settings
@@ -206,10 +207,30 @@ def test_negative_activations_are_refused_with_a_way_out(folder: Path) -> None:
         discover(folder, Negative(), SMALL)
 
 
-@pytest.mark.parametrize("options", [{"k": 0}, {"min_share": -1}, {"overlays": -1}, {"resize": ("wide", 3)}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"k": 0},
+        {"min_share": -1},
+        {"overlays": -1},
+        {"overlays": "some"},
+        {"seed": -1},
+        {"k": 2.5},
+        {"resize": ("wide", 3)},
+    ],
+)
 def test_impossible_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Settings(**(options | ({"resize": Resize(*options["resize"])} if "resize" in options else {})))
+
+
+def test_thresholds_are_taken_at_the_size_that_is_asked_for(folder: Path) -> None:
+    sizes = {"native": Grid(8, 8), "input": Grid(64, 64), "original": Grid(90, 120)}
+    for domain, size in sizes.items():
+        found = discover(folder, Colours(), replace(SMALL, threshold=Threshold(percentile=90, domain=domain)))
+        grids = [image.grid for image in found.images]
+        theirs = set_percentile(found.H, grids, [size] * len(grids), 90)
+        assert [concept.threshold for concept in found.found.concepts] == theirs.tolist()
 
 
 def test_rows_are_cut_between_pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
