@@ -135,6 +135,11 @@ def blocks_at_once(array: Array) -> int:
     return 64 if is_cupy(array) else 1
 
 
+def parts(array: Array) -> list[slice]:
+    """Of the first axis, to be worked on together: one by one on the host, where they stay in the cache, or all."""
+    return [slice(None)] if is_cupy(array) else [slice(j, j + 1) for j in range(array.shape[0])]
+
+
 def count(mask: Array) -> int:
     """How many entries of a boolean array are true."""
     if isinstance(mask, np.ndarray):

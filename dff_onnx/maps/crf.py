@@ -145,8 +145,14 @@ def _alone(field: Array, crf: Crf) -> Array:
     if crf.mode == "binary":
         return field
     xp = namespace_of(field)
-    labels = xp.concat([1 - xp.sum(field, axis=0, keepdims=True), field])
-    earlier = xp.concat([labels[:1, ...], (1 + TIE) * field])  # of two that are equally likely, the first
-    rivals = [xp.max(xp.concat([earlier[:j, ...], labels[j + 1 :, ...]]), axis=0) for j in range(1, labels.shape[0])]
-    rival = xp.stack(rivals)
+    best = 1 - xp.sum(field, axis=0)  # of the labels before this one: the background first
+    before, after = [], []
+    for j in range(field.shape[0]):
+        before.append(best)
+        best = xp.maximum(best, (1 + TIE) * field[j, ...])  # of two that are equally likely, the first
+    best = xp.zeros_like(best)
+    for j in range(field.shape[0] - 1, -1, -1):
+        after.append(best)
+        best = xp.maximum(best, field[j, ...])
+    rival = xp.stack([xp.maximum(one, other) for one, other in zip(before, reversed(after), strict=True)])
     return field / xp.maximum(field + rival, xp.full_like(field, 1e-12))
