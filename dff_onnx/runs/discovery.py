@@ -17,6 +17,7 @@ from dff_onnx.errors import ImageError
 from dff_onnx.files import printable
 from dff_onnx.maps import MaskFound, heat_map, mask, offsets, set_regions, upsample
 from dff_onnx.report.found import ConceptInImage, Failure, Found, ImageFound
+from dff_onnx.report.maps_file import as_float
 from dff_onnx.runs.collect import Seen
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.sharpened import ON
@@ -129,12 +130,6 @@ def regions_in(
     parts = [range(i, min(i + PART, len(seen))) for i in range(0, len(seen), PART)]
     with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
         return [one for part in pool.map(masks, parts) for one in part]
-
-
-def as_float(maps: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Maps of 0..255 as 0..1, others as they are."""
-    scaled: NDArray[np.float32] = maps.astype(np.float32, copy=False)
-    return scaled / np.float32(255) if maps.dtype == np.uint8 else scaled
 
 
 def images_with(

@@ -19,9 +19,10 @@ from dff_onnx.maps.crf import CERTAIN
 from dff_onnx.progress import Progress, followed
 from dff_onnx.records import Grid
 from dff_onnx.report.found import ConceptFound, ForegroundFound, Found, TrialFound
+from dff_onnx.report.maps_file import as_float
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.collect import Collected, Seen, collect
-from dff_onnx.runs.discovery import Discovery, as_float, failure_of, images_with, regions_in
+from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.sharpened import ON, sharpened
 from dff_onnx.threads import available_cores, in_order
