@@ -32,6 +32,7 @@ from dff_onnx.images import Resize
 from dff_onnx.maps import offsets, shrink, upsample
 from dff_onnx.maps.colour_field import BINS, Prepared, colour_overlap, colour_shares, prepare, settle
 from dff_onnx.maps.crf import CERTAIN
+from dff_onnx.maps.levels import to_levels
 from dff_onnx.maps.otsu import three_classes, two_classes
 from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.records import Grid
@@ -226,29 +227,37 @@ def _try(number: int, prior: Prior, view: View, pictures: _Pictures, progress: P
     """Two rounds: from the prior, and from what the first found. A third where that is the surroundings."""
     priors = [centre_prior(grid, CENTRE) if prior == "centre" else border_prior(grid, BORDER) for grid in view.grids]
     first = sum_of(moments(view.A, view.grids, priors))
-    fields = _refined(_model(view, first, covariance_direction(first)), view, pictures, progress)
-    fields, model, halves = _again(fields, view, pictures, progress)
-    if _contact(fields) > MOST_CONTACT:
-        fields, model, halves = _again([1 - field for field in fields], view, pictures, Silent())
+    model, _ = _model(view, first, covariance_direction(first))
+    last = _again(_refined(model, view, pictures, progress), view, pictures, progress)
+    if _contact(last.fields) > MOST_CONTACT:
+        last = _again([1 - field for field in last.fields], view, pictures, Silent())
     trial = Trial(
         number,
         prior,
-        _bimodality(model, view),
-        _overlap(pictures, fields),
-        _halves_agree(halves),
-        _contact(fields),
+        last.bimodality,
+        _overlap(pictures, last.fields),
+        _halves_agree(last.halves),
+        _contact(last.fields),
     )
-    return _Ended(trial, model, [_levels(field) for field in fields])
+    return _Ended(trial, last.model, [to_levels(field) for field in last.fields])
 
 
-def _again(
-    fields: Sequence[Floats], view: View, pictures: _Pictures, progress: Progress
-) -> tuple[list[Floats], ForegroundModel, tuple[Moments, Moments]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Round:
+    """What a round found, and what it learned that from."""
+
+    fields: list[Floats]
+    model: ForegroundModel
+    bimodality: float
+    halves: tuple[Moments, Moments]
+
+
+def _again(fields: Sequence[Floats], view: View, pictures: _Pictures, progress: Progress) -> _Round:
     """A round that learns from what the one before found."""
     halves = moments(view.A, view.grids, _targets(fields, view.grids))
     second = sum_of(halves)
-    model = _model(view, second, ridge_direction(second, RIDGE))
-    return _refined(model, view, pictures, progress), model, halves
+    model, bimodality = _model(view, second, ridge_direction(second, RIDGE))
+    return _Round(_refined(model, view, pictures, progress), model, bimodality, halves)
 
 
 def _contact(fields: Sequence[Floats]) -> float:
@@ -262,8 +271,8 @@ def sum_of(halves: tuple[Moments, Moments]) -> Moments:
     return halves[0] + halves[1]
 
 
-def _model(view: View, made: Moments, direction: NDArray[np.float64]) -> ForegroundModel:
-    """Values in standard deviations, and the set's threshold."""
+def _model(view: View, made: Moments, direction: NDArray[np.float64]) -> tuple[ForegroundModel, float]:
+    """Values in standard deviations, and the set's threshold; beside it how well two classes explain the values."""
     deviation = math.sqrt(max(float(direction @ made.covariance @ direction), 0.0)) or 1.0
     direction = direction / deviation
     values = along(view.A, made.mean, direction)
@@ -271,7 +280,7 @@ def _model(view: View, made: Moments, direction: NDArray[np.float64]) -> Foregro
     two, three = two_classes(sampled), three_classes(sampled)
     upper = float(np.clip((TWO_CLASSES - two.explained) / (TWO_CLASSES - ONE_CLASS), 0, 1))
     threshold = (1 - upper) * two.thresholds[0] + upper * three.thresholds[1]
-    return ForegroundModel(
+    model = ForegroundModel(
         direction=direction.astype(np.float32),
         mean=made.mean.astype(np.float32),
         threshold=float(threshold),
@@ -279,6 +288,7 @@ def _model(view: View, made: Moments, direction: NDArray[np.float64]) -> Foregro
         spread=float(sampled.std()) or 1.0,
         resize=view.resize,
     )
+    return model, two.explained
 
 
 def _split(values: Floats, grids: Sequence[Grid]) -> list[Floats]:
@@ -305,7 +315,7 @@ def project(
         maps `(h, w)`, 0..255; foreground from 128.
     """
     with single_threaded_blas():
-        return [_levels(field) for field in _refined(model, view, _Pictures(pictures), progress or Silent())]
+        return [to_levels(field) for field in _refined(model, view, _Pictures(pictures), progress or Silent())]
 
 
 def _refined(model: ForegroundModel, view: View, pictures: _Pictures, progress: Progress) -> list[Floats]:
@@ -349,11 +359,6 @@ def _targets(fields: Sequence[Floats], grids: Sequence[Grid]) -> list[Floats]:
     return [shrink(field, grid.height, grid.width) for field, grid in zip(fields, grids, strict=True)]
 
 
-def _bimodality(model: ForegroundModel, view: View) -> float:
-    maps = _split(model.values(view.A), view.grids)
-    return two_classes(np.stack([upsample(one, SAMPLED, SAMPLED) for one in maps])).explained
-
-
 def _overlap(pictures: _Pictures, fields: Sequence[Floats]) -> float:
     overlaps = _each(range(len(pictures)), lambda i: colour_overlap(pictures[i].colours, fields[i]))
     return float(np.mean(list(overlaps)))
@@ -373,10 +378,6 @@ def _iou(ours: Sequence[Picture], theirs: Sequence[Picture]) -> float:
     pairs = [(a >= 128, b >= 128) for a, b in zip(ours, theirs, strict=True)]
     union = sum(int((a | b).sum()) for a, b in pairs)
     return sum(int((a & b).sum()) for a, b in pairs) / union if union else 1.0
-
-
-def _levels(field: Floats) -> Picture:
-    return np.rint(field * 255).astype(np.uint8)
 
 
 def _each(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,9 +114,3 @@ def _opened(path: Path) -> zipfile.ZipFile:
     except DAMAGE as error:
         found = str(error)[:120] or type(error).__name__
         raise RefusedError(f"{path}: cannot be read as maps ({found}); make the run again") from error
-
-
-def as_float(maps: Maps) -> NDArray[Any]:
-    """Maps as they are compared with thresholds: float32, sharpened ones 0..1."""
-    scaled: NDArray[np.float32] = maps.astype(np.float32, copy=False)
-    return scaled / np.float32(255) if maps.dtype == np.uint8 else scaled

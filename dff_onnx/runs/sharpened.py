@@ -12,6 +12,7 @@ from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.errors import ImageError
 from dff_onnx.images import read_original
 from dff_onnx.maps import Crf, evidence, sharpen
+from dff_onnx.maps.levels import to_levels
 from dff_onnx.progress import Progress, followed
 from dff_onnx.runs.collect import Seen
 from dff_onnx.threads import available_cores, in_order
@@ -50,14 +51,10 @@ def sharpened(
         try:
             pixels = read_original(folder / seen[index].path, LONG_SIDE)
         except ImageError:
-            return _levels(strength / (1 + strength))
+            return to_levels(strength / (1 + strength))
         picture = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / 255
-        return _levels(np.asarray(sharpen(strength, picture, crf)))
+        return to_levels(np.asarray(sharpen(strength, picture, crf)))
 
     progress.start("sharpening", len(seen))
     with single_threaded_blas():
         return list(followed(in_order(range(len(seen)), work, available_cores()), progress))
-
-
-def _levels(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(maps * 255).astype(np.uint8)

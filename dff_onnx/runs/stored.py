@@ -18,8 +18,9 @@ from dff_onnx.datasets.paths import is_file, is_folder
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.files import is_run_folder
 from dff_onnx.maps import mask, upsample
+from dff_onnx.maps.levels import as_float
 from dff_onnx.report.found import ConceptFound, Found, ImageFound
-from dff_onnx.report.maps_file import MapsFile, as_float, open_maps
+from dff_onnx.report.maps_file import MapsFile, open_maps
 from dff_onnx.report.read_results import Results, read_results
 from dff_onnx.runs.claim import RUN_FILE
 from dff_onnx.runs.sharpened import ON

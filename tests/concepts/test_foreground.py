@@ -141,9 +141,9 @@ def test_three_kinds_of_value_have_the_upper_threshold() -> None:
     one = foreground_file.View(A, [Grid(25, 40)], Resize())
     halves = foreground_file.moments(A, one.grids, [values.reshape(25, 40)])
     made = foreground_file.sum_of(halves)
-    model = foreground_file._model(one, made, foreground_file.covariance_direction(made))
+    model, explained = foreground_file._model(one, made, foreground_file.covariance_direction(made))
     soft = model.soft(model.values(A).reshape(25, 40), Grid(25, 40)).ravel()
-    assert model.upper > 0.5
+    assert model.upper > 0.5 and explained < 2 / np.pi
     assert soft[-150:].mean() > 0.6 and soft[150:850].mean() < 0.4
 
 

@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from dff_onnx.errors import OutputError, RefusedError
+from dff_onnx.maps.levels import as_float
 from dff_onnx.report import maps_file as module
-from dff_onnx.report.maps_file import as_float, open_maps, write_maps
+from dff_onnx.report.maps_file import open_maps, write_maps
 
 K = 3
 
