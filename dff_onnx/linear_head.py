@@ -1,0 +1,110 @@
+"""The head of a classifier that looks at every place alike: features -> class maps -> pooled scores.
+
+Zhou, Khosla, Lapedriza, Oliva, Torralba: "Learning Deep Features for Discriminative Localization" (CVPR 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dff_onnx.arrays import Array, namespace_of, to_numpy
+from dff_onnx.arrays.helpers import like
+from dff_onnx.errors import ArrayError
+
+Pool = Literal["mean", "max", "sum"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearHead:
+    """A linear layer over the channels, and the pooling over the places.
+
+    Where the network is convolution, ReLU, pooling, the layer is the convolution: `S_c = pool(max(w_c . A + b_c, 0))`.
+    Everywhere else the pooling may stand before or behind the layer, the answer is the same for a mean:
+    `S_c = pool(w_c . A) + b_c`.
+
+    Attributes:
+        weights: `(classes, c)` float32.
+        bias: `(classes,)` float32.
+        pool: of the places.
+        rectified: whether a ReLU stands between the layer and the pooling; the bias then belongs to the maps.
+    """
+
+    weights: Array
+    bias: Array
+    pool: Pool = "mean"
+    rectified: bool = False
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 2 or tuple(self.bias.shape) != tuple(self.weights.shape[:1]):
+            raise ArrayError(
+                f"head: weights (classes, c) and bias (classes,) are needed, found {tuple(self.weights.shape)} and "
+                f"{tuple(self.bias.shape)}"
+            )
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return int(self.weights.shape[0])
+
+    @property
+    def channels(self) -> int:
+        """Of the features."""
+        return int(self.weights.shape[1])
+
+    def maps(self, rows: Array, classes: Sequence[int] | None = None) -> Array:
+        """What each place says for some classes: `M_c = w_c . A` (CAM), without the bias where it is not rectified.
+
+        Args:
+            rows: `(..., c)` features, channels last.
+            classes: by number; all by default.
+
+        Returns:
+            `(..., classes)`, the type of `rows`.
+
+        >>> head = LinearHead(np.array([[1.0, -1.0], [0.0, 2.0]]), np.zeros(2))
+        >>> head.maps(np.array([[3.0, 1.0]]), [0]).tolist()
+        [[2.0]]
+        """
+        xp = namespace_of(rows)
+        chosen = slice(None) if classes is None else np.asarray(classes, np.intp)
+        weights, bias = (like(np.ascontiguousarray(to_numpy(held)[chosen]), rows) for held in (self.weights, self.bias))
+        values = rows @ xp.matrix_transpose(weights)
+        return xp.maximum(values + bias, xp.zeros_like(bias)) if self.rectified else values
+
+    def scores(self, features: Array) -> Array:
+        """The scores of pictures, before any softmax.
+
+        Args:
+            features: `(n, h, w, c)`.
+
+        Returns:
+            `(n, classes)`.
+
+        >>> head = LinearHead(np.array([[1.0], [-1.0]]), np.array([0.0, 5.0]))
+        >>> head.scores(np.array([[[[1.0], [3.0]]]])).tolist()
+        [[2.0, 3.0]]
+        """
+        if self.rectified:
+            return pooled(self.maps(features), self.pool)
+        return self.of_pooled(pooled(features, self.pool))
+
+    def of_pooled(self, descriptors: Array) -> Array:
+        """The scores of features that were pooled before, `(n, c)` -> `(n, classes)`; not for a rectified head."""
+        weights, bias = (like(to_numpy(held), descriptors) for held in (self.weights, self.bias))
+        return descriptors @ namespace_of(descriptors).matrix_transpose(weights) + bias
+
+
+def pooled(features: Array, pool: Pool = "mean") -> Array:
+    """The places of each picture as one: `(n, h, w, c)` -> `(n, c)`.
+
+    >>> pooled(np.array([[[[1.0], [3.0]]]]), "max").tolist()
+    [[3.0]]
+    """
+    xp = namespace_of(features)
+    if pool == "max":
+        return xp.max(features, axis=(1, 2))
+    return xp.mean(features, axis=(1, 2)) if pool == "mean" else xp.sum(features, axis=(1, 2))
