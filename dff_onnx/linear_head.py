@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of, to_numpy
-from dff_onnx.arrays.helpers import like
+from dff_onnx.arrays.helpers import like, row_norms_squared
 from dff_onnx.errors import ArrayError
 
 Pool = Literal["mean", "max", "sum"]
@@ -31,14 +31,18 @@ class LinearHead:
         bias: `(classes,)` float32.
         pool: of the places.
         rectified: whether a ReLU stands between the layer and the pooling; the bias then belongs to the maps.
+        unit: whether pooled features are brought to unit length before the layer (a linear SVM on deep features).
     """
 
     weights: Array
     bias: Array
     pool: Pool = "mean"
     rectified: bool = False
+    unit: bool = False
 
     def __post_init__(self) -> None:
+        if self.rectified and self.unit:
+            raise ArrayError("head: a rectified head pools class maps, and has no features to bring to unit length")
         if self.weights.ndim != 2 or tuple(self.bias.shape) != tuple(self.weights.shape[:1]):
             raise ArrayError(
                 f"head: weights (classes, c) and bias (classes,) are needed, found {tuple(self.weights.shape)} and "
@@ -94,8 +98,21 @@ class LinearHead:
 
     def of_pooled(self, descriptors: Array) -> Array:
         """The scores of features that were pooled before, `(n, c)` -> `(n, classes)`; not for a rectified head."""
+        xp = namespace_of(descriptors)
         weights, bias = (like(to_numpy(held), descriptors) for held in (self.weights, self.bias))
-        return descriptors @ namespace_of(descriptors).matrix_transpose(weights) + bias
+        taken = unit_length(descriptors) if self.unit else descriptors
+        return taken @ xp.matrix_transpose(weights) + bias
+
+
+def unit_length(descriptors: Array) -> Array:
+    """Rows `(n, c)` divided by their Euclidean lengths; a row of zeros stays.
+
+    >>> unit_length(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    xp = namespace_of(descriptors)
+    lengths = xp.expand_dims(xp.sqrt(row_norms_squared(descriptors)), axis=1)
+    return descriptors / xp.where(lengths > 0, lengths, xp.ones_like(lengths))
 
 
 def pooled(features: Array, pool: Pool = "mean") -> Array:
