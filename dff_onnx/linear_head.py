@@ -6,7 +6,7 @@ Zhou, Khosla, Lapedriza, Oliva, Torralba: "Learning Deep Features for Discrimina
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -59,6 +59,15 @@ class LinearHead:
         """Of the features."""
         return int(self.weights.shape[1])
 
+    def only(self, classes: Sequence[int]) -> LinearHead:
+        """The head of some classes alone, numbered from 0.
+
+        >>> LinearHead(np.eye(3), np.arange(3.0)).only([2, 0]).bias.tolist()
+        [2.0, 0.0]
+        """
+        chosen = np.asarray(classes, np.intp)
+        return replace(self, weights=to_numpy(self.weights)[chosen], bias=to_numpy(self.bias)[chosen])
+
     def maps(self, rows: Array, classes: Sequence[int] | None = None) -> Array:
         """What each place says for some classes: `M_c = w_c . A` (CAM), without the bias where it is not rectified.
 
@@ -76,8 +85,11 @@ class LinearHead:
         xp = namespace_of(rows)
         chosen = slice(None) if classes is None else np.asarray(classes, np.intp)
         weights, bias = (like(np.ascontiguousarray(to_numpy(held)[chosen]), rows) for held in (self.weights, self.bias))
-        values = rows @ xp.matrix_transpose(weights)
-        return xp.maximum(values + bias, xp.zeros_like(bias)) if self.rectified else values
+        # As one matrix: products of stacks are one small product after the other.
+        values = xp.reshape(rows, (-1, rows.shape[-1])) @ xp.matrix_transpose(weights)
+        if self.rectified:
+            values = xp.maximum(values + bias, xp.zeros_like(bias))
+        return xp.reshape(values, (*rows.shape[:-1], weights.shape[0]))
 
     def scores(self, features: Array) -> Array:
         """The scores of pictures, before any softmax.

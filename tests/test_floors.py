@@ -12,7 +12,7 @@ FLOORS = {
     "files": 1, "npy": 1, "images": 1, "linear_head": 1, "factorization": 1, "maps": 1, "metrics": 1,
     "backbone": 2, "concepts": 2, "cam": 2, "retrieval": 2, "store": 2, "datasets": 2,
     "export": 3, "deploy": 3, "report": 3,
-    "zoo": 4,
+    "zoo": 4, "learning": 4,
     "runs": 5,
     "evaluation": 6, "cluster": 6, "doctor": 6,
     "__init__": 7,
@@ -59,8 +59,8 @@ def test_an_import_points_to_a_lower_floor() -> None:
     assert not wrong
 
 
-def test_cupy_is_named_only_in_arrays_and_torch_only_in_export() -> None:
-    homes = {"cupy": "arrays", "cupyx": "arrays", "torch": "export", "torchvision": "export"}
+def test_cupy_is_named_only_in_arrays_torch_only_in_export_and_scikit_learn_only_in_learning() -> None:
+    homes = {"cupy": "arrays", "cupyx": "arrays", "torch": "export", "torchvision": "export", "sklearn": "learning"}
     wrong = [
         f"{file.relative_to(PACKAGE)} imports {name}"
         for file, tree in sources()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array
+from dff_onnx.linear_head import LinearHead
 from dff_onnx.records import Fingerprint
 
 
@@ -20,6 +21,7 @@ class Activations(Protocol):
         nonnegative: whether the graph proves that no activation is below zero.
         neighbours: layers that might be taken where this one has negative activations.
         workers: how many calls may usefully run side by side.
+        head: of a classifier that looks at these activations, None where there is none.
     """
 
     @property
@@ -36,6 +38,9 @@ class Activations(Protocol):
 
     @property
     def workers(self) -> int: ...
+
+    @property
+    def head(self) -> LinearHead | None: ...
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Array:
         """Activations `(n, c, h, w)` float32 of RGB pixels `(n, height, width, 3)`, on the host or on the device."""

@@ -14,6 +14,7 @@ from dff_onnx.backbone.cuda_graphs import CudaGraphs
 from dff_onnx.backbone.cut import Sign, rows_model
 from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.graph import default_layer, metadata_of, nonnegative_neighbours, resolve_layer
+from dff_onnx.backbone.head import head_of_layer
 from dff_onnx.backbone.image_input import settled
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
@@ -26,6 +27,7 @@ from dff_onnx.backbone.runtime import (
     runtime_errors,
 )
 from dff_onnx.errors import DeviceError, ModelError, UsageError
+from dff_onnx.linear_head import LinearHead
 from dff_onnx.records import Fingerprint, Preprocessing
 from dff_onnx.threads import available_cores
 
@@ -46,6 +48,7 @@ class Backbone:
         nonnegative: whether the graph proves that no activation is below zero.
         neighbours: where it does not, the nearest layers for which it does.
         workers: how many calls may usefully run side by side: two at least, so that one can decode.
+        head: of the classifier that the file is, where it looks at this layer.
         fixed: `(n, height, width)` of the input, None where an axis is free.
         session: ONNX Runtime's.
         graphs: runs it by captured CUDA graphs, None where it runs as usual.
@@ -59,6 +62,7 @@ class Backbone:
     workers: int
     fixed: Axes
     session: Session
+    head: LinearHead | None = None
     graphs: CudaGraphs | None = None
 
     @classmethod
@@ -102,6 +106,7 @@ class Backbone:
         rows, signed = rows_model(model, name, path, sign)
         nonnegative = sign != "keep" or name in nonnegative_tensors(model.graph)
         understood = metadata.preprocessing if metadata else settled(model, path, preprocessing)
+        seen = head_of_layer(file, name) if sign == "keep" else None
         accelerator = accelerator or Accelerator()
         session = _start(rows.SerializeToString(), device, threads, accelerator, path)
         if accelerator.cuda_graph and not cuda_present():
@@ -115,6 +120,7 @@ class Backbone:
             workers=max(2, min(MOST_WORKERS, available_cores() // (threads or available_cores()))),
             fixed=_fixed_axes(session, understood),
             session=session,
+            head=seen.head if seen else None,
             graphs=CudaGraphs(session) if accelerator.cuda_graph else None,
         )
 

@@ -16,6 +16,7 @@ class Colours:
     nonnegative = True
     workers = 2
     neighbours = ()
+    head = None
     fingerprint = Fingerprint("0" * 64, "colours", Preprocessing())
 
     def __call__(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:

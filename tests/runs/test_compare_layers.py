@@ -26,7 +26,7 @@ FINE = LayerFigures("fine", 8, 28, 28, 8, 0.5, 0.0, 5.0, (1, 4), (0.5, 0.8), (1.
 class Planes:
     """Two channels that never answer, two that answer to the left and to the right half."""
 
-    nonnegative, workers, device, neighbours = True, 2, "cpu", ()
+    nonnegative, workers, device, neighbours, head = True, 2, "cpu", (), None
 
     def __call__(self, pixels: Any) -> Any:
         n, height, width, _ = pixels.shape
