@@ -3,7 +3,7 @@
 from dff_onnx.maps.crf import Crf, evidence, sharpen
 from dff_onnx.maps.heat import heat_map, offsets, peaks, scores
 from dff_onnx.maps.percentile import set_percentile
-from dff_onnx.maps.regions import MaskFound, image_regions, mask, regions_of, set_regions
+from dff_onnx.maps.regions import MaskFound, image_regions, mask, regions_at, regions_of, set_regions, working_size
 from dff_onnx.maps.shrink import shrink
 from dff_onnx.maps.thresholds import Threshold, set_thresholds
 from dff_onnx.maps.upsample import upsample
@@ -18,6 +18,7 @@ __all__ = [
     "mask",
     "offsets",
     "peaks",
+    "regions_at",
     "regions_of",
     "scores",
     "set_percentile",
@@ -26,4 +27,5 @@ __all__ = [
     "sharpen",
     "shrink",
     "upsample",
+    "working_size",
 ]

@@ -69,14 +69,32 @@ def set_regions(
         thresholds: `(k,)`.
         min_share: of the pixels that a region beside the largest needs to be listed.
     """
-    k = len(thresholds)
+    yield from regions_at(((heat, thresholds, original) for heat, original in images), min_share)
+
+
+def regions_at(
+    images: Iterable[tuple[NDArray[np.float32], NDArray[np.float32], Grid]], min_share: float = 0.0
+) -> Iterator[tuple[MaskFound, ...]]:
+    """As `set_regions`, where every image has thresholds of its own.
+
+    Args:
+        images: `(k, h, w)` heat maps, `(k,)` thresholds, and the size of the picture in pixels; `k` may differ.
+        min_share: of the pixels that a region beside the largest needs to be listed.
+
+    >>> heat = np.array([[[0, 1]]], np.float32)
+    >>> [found] = regions_at([(heat, np.full(1, 0.5, np.float32), Grid(1, 8))])
+    >>> found[0].regions
+    (Region(box=Box(x0=4, y0=0, x1=8, y1=1), area=4),)
+    """
     waiting = iter(images)
     while group := list(islice(waiting, TOGETHER)):
-        sizes = [_working_size(original) for _, original in group]
-        runs = _joined([_heat_runs(heat, thresholds, size) for (heat, _), size in zip(group, sizes, strict=True)], k)
-        found = _regions(runs, np.repeat([size.cells for size in sizes], k), min_share)
-        for i, ((_, original), size) in enumerate(zip(group, sizes, strict=True)):
-            mine = tuple(found[i * k : (i + 1) * k])
+        sizes = [working_size(original) for _, _, original in group]
+        ends = np.cumsum([0, *(len(thresholds) for _, thresholds, _ in group)]).tolist()
+        parts = [_heat_runs(heat, levels, size) for (heat, levels, _), size in zip(group, sizes, strict=True)]
+        runs = _joined(parts, ends[:-1])
+        found = _regions(runs, np.repeat([size.cells for size in sizes], np.diff(ends)), min_share)
+        for (_, _, original), size, (low, high) in zip(group, sizes, pairwise(ends), strict=True):
+            mine = tuple(found[low:high])
             yield mine if size == original else tuple(_scaled(one, size, original) for one in mine)
 
 
@@ -115,10 +133,10 @@ def _heat_runs(heat: NDArray[np.float32], thresholds: NDArray[np.float32], size:
     return _runs(values >= floors[masks][:, None], masks, lines)
 
 
-def _joined(parts: Sequence[_Runs], k: int) -> _Runs:
-    """Runs of several images, their masks numbered on, `k` to an image."""
+def _joined(parts: Sequence[_Runs], firsts: Sequence[int]) -> _Runs:
+    """Runs of several images, their masks numbered on from the first of each image."""
     return _Runs(
-        np.concatenate([part.mask + i * k for i, part in enumerate(parts)]),
+        np.concatenate([part.mask + first for part, first in zip(parts, firsts, strict=True)]),
         np.concatenate([part.row for part in parts]),
         np.concatenate([part.start for part in parts]),
         np.concatenate([part.end for part in parts]),
@@ -185,7 +203,12 @@ def _least(values: NDArray[np.intp], labels: NDArray[np.intp], components: int) 
     return least
 
 
-def _working_size(original: Grid) -> Grid:
+def working_size(original: Grid) -> Grid:
+    """The size at which masks of a picture are made: its own, or one with a longer side of 2048 pixels.
+
+    >>> working_size(Grid(1000, 4096))
+    Grid(height=500, width=2048)
+    """
     longest = max(original.height, original.width)
     if longest <= LONG_SIDE:
         return original
