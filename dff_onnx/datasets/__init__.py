@@ -1,8 +1,11 @@
 """Data sets as others publish them: pictures in groups, with boxes, masks and parts."""
 
 from dff_onnx.datasets.boxes_csv import read_boxes
+from dff_onnx.datasets.class_names import ClassNames, imagenet_names, names_for, read_class_names
 from dff_onnx.datasets.dataset import Annotated, DataSet, Group, MaskSource, PartMasks, PartSource, Truth
 from dff_onnx.datasets.icoseg import read_icoseg
+from dff_onnx.datasets.ilsvrc import Ilsvrc, IlsvrcPicture, read_ilsvrc
+from dff_onnx.datasets.ilsvrc_predictions import Predictions, read_predictions
 from dff_onnx.datasets.mask_files import MaskFile, NumberedParts, PartFolder
 from dff_onnx.datasets.masks import read_masks
 from dff_onnx.datasets.part_names import PartNames, read_part_names
@@ -13,8 +16,11 @@ from dff_onnx.datasets.voc_xml import VocObject
 __all__ = [
     "CLASSES",
     "Annotated",
+    "ClassNames",
     "DataSet",
     "Group",
+    "Ilsvrc",
+    "IlsvrcPicture",
     "MaskFile",
     "MaskSource",
     "NumberedParts",
@@ -24,13 +30,19 @@ __all__ = [
     "PartNames",
     "PartObject",
     "PartSource",
+    "Predictions",
     "Rule",
     "Truth",
     "VocObject",
+    "imagenet_names",
+    "names_for",
     "read_boxes",
+    "read_class_names",
     "read_icoseg",
+    "read_ilsvrc",
     "read_masks",
     "read_part_names",
     "read_pascal_part",
+    "read_predictions",
     "read_voc",
 ]

@@ -1,4 +1,4 @@
-"""IoU, coverage, CorLoc, and how sure these figures are. Pure."""
+"""IoU, coverage, CorLoc, the errors of ILSVRC, and how sure these figures are. Pure."""
 
 from dff_onnx.metrics.coverage import (
     Agreement,
@@ -13,6 +13,14 @@ from dff_onnx.metrics.coverage import (
     single_part_iou,
     union_counts,
 )
+from dff_onnx.metrics.ilsvrc import (
+    Guessed,
+    PictureErrors,
+    classification_error,
+    localization_error,
+    mean_error,
+    picture_errors,
+)
 from dff_onnx.metrics.localization import corloc, localized
 from dff_onnx.metrics.overlap import Counts, box_iou, mask_counts
 from dff_onnx.metrics.statistics import Interval, bootstrap_interval, mean_of_ratios, paired_permutation
@@ -21,21 +29,27 @@ __all__ = [
     "Agreement",
     "Assignment",
     "Counts",
+    "Guessed",
     "Interval",
     "PartCounts",
+    "PictureErrors",
     "agreement",
     "assigned",
     "best_part_iou",
     "bootstrap_interval",
     "box_iou",
+    "classification_error",
     "corloc",
     "coverage",
     "labelled",
+    "localization_error",
     "localized",
     "mask_counts",
+    "mean_error",
     "mean_of_ratios",
     "paired_permutation",
     "part_counts",
+    "picture_errors",
     "single_part_iou",
     "union_counts",
 ]
