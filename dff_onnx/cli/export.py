@@ -21,6 +21,13 @@ def export(
         list[str] | None,
         typer.Option("--layer", help="relu5_4, layer3.5, layer4, fire9, ...; may be repeated. [default: the deepest]"),
     ] = None,
+    classifier: Annotated[
+        bool,
+        typer.Option(
+            "--classifier",
+            help="Keep the classifier: a further output `logits` (n, classes). VGG and AlexNet then take 224x224 only.",
+        ),
+    ] = False,
     input_: Annotated[
         Input,
         typer.Option("--input", help="uint8: RGB pixels (n, h, w, 3); float: (n, 3, h, w), normalised by the caller."),
@@ -38,10 +45,13 @@ def export(
     if input_ is Input.float:
         usual = replace(usual, layout="NCHW", dtype="float32")
     preprocessing = preprocessing_of(mean, std, scale, channel_order, usual)
-    written = export_file(architecture, weights, output, layer or (), preprocessing)
+    written = export_file(architecture, weights, output, layer or (), preprocessing, classifier=classifier)
     typer.echo(f"{written.path}: {architecture}, {written.size / 2**20:.1f} MiB", err=True)
     for made in written.metadata.layers:
         typer.echo(f"  layer {made.name}: {made.channels} channels, stride {made.stride}", err=True)
     if not layer:
         typer.echo("  (the deepest layer in these weights; --layer chooses another)", err=True)
-    typer.echo(f"  input image: {preprocessing.dtype} {preprocessing.layout}, any batch and size", err=True)
+    if written.classes:
+        typer.echo(f"  logits: {written.classes} classes", err=True)
+    size = f"any batch, {written.side}x{written.side} only" if written.side else "any batch and size"
+    typer.echo(f"  input image: {preprocessing.dtype} {preprocessing.layout}, {size}", err=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.errors import CheckpointError, UsageError
-from dff_onnx.export.safetensors import read_safetensors
+from dff_onnx.export.safetensors import read_safetensors, safetensors_bytes
 from dff_onnx.export.tensors import Contents, Tensor, shown, values
 from dff_onnx.export.torch_legacy import read_torch_legacy
 from dff_onnx.export.torch_zip import MAGIC as ZIP_MAGIC
@@ -76,6 +78,15 @@ def open_checkpoint(path: str | Path) -> Iterator[Checkpoint]:
         raise CheckpointError(f"{path}: cannot be opened ({error.strerror})") from error
     with file:
         yield _checkpoint(path, file)
+
+
+def checkpoint_of(arrays: Mapping[str, NDArray[np.float32]], path: Path) -> Checkpoint:
+    """Arrays as if they had been read from a `.safetensors` of that name: what was made here exports the same way.
+
+    >>> checkpoint_of({"fc.bias": np.zeros(3, np.float32)}, Path("new.safetensors")).shapes
+    {'fc.bias': (3,)}
+    """
+    return _checkpoint(path, io.BytesIO(safetensors_bytes(arrays)))
 
 
 def _checkpoint(path: Path, file: BinaryIO) -> Checkpoint:

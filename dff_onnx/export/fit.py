@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from dff_onnx.backbone.metadata import Layer
 from dff_onnx.errors import CheckpointError, UsageError
-from dff_onnx.export.architectures import ARCHITECTURES
+from dff_onnx.export.architectures import ARCHITECTURES, classified, classifier_of
 from dff_onnx.export.architectures import network as network_of
 from dff_onnx.export.checkpoint import Checkpoint
-from dff_onnx.export.network import Conv, Network, Shape
+from dff_onnx.export.network import WEIGHTED, Network, Shape
 from dff_onnx.export.tensors import shown
 
 # In files of PyTorch 0.4.1 and later; counts training steps.
@@ -43,7 +43,7 @@ def choose_layers(
     """
     if not asked:
         return (deepest(network, within),)
-    names, end = {_resolved(network, name) for name in asked}, deepest(network, within).name
+    names, end = {resolved(network, name) for name in asked}, deepest(network, within).name
     for name in (layer.name for layer in network.layers if layer.name in names):
         if name not in {layer.name for layer in within}:
             raise CheckpointError(
@@ -60,11 +60,45 @@ def deepest(network: Network, within: Sequence[Layer]) -> Layer:
 
 def _first_missing(network: Network, layer: str, checkpoint: Checkpoint) -> str:
     shapes = checkpoint.shapes
-    steps = (step for step in network.ancestors((layer,)) if isinstance(step, Conv))
+    steps = (step for step in network.ancestors((layer,)) if isinstance(step, WEIGHTED))
     return next(name for step in steps for name, _ in step.expected() if name not in shapes)
 
 
-def _resolved(network: Network, name: str) -> str:
+def with_classifier(network: Network, checkpoint: Checkpoint) -> Network:
+    """The network with the classifier that the checkpoint has, of as many classes.
+
+    Raises:
+        CheckpointError: when the checkpoint is of another architecture, ends before the classifier, has none, or has
+            one of another shape.
+    """
+    within = layers_within(network, checkpoint)
+    advice = "leave out --classifier, or give complete weights"
+    if within[-1] != network.layers[-1]:
+        missing = _first_missing(network, network.layers[-1].name, checkpoint)
+        raise CheckpointError(
+            f"{checkpoint.path}: stops at {deepest(network, within).name} ({missing} is not in it), so it has no "
+            f"classifier; {advice}"
+        )
+    shapes, last = checkpoint.shapes, f"{classifier_of(network.name).last}.weight"
+    whole = classified(network, (shapes.get(last) or (0,))[0])
+    for name, shape in whole.expected.items():
+        if name not in shapes:
+            raise CheckpointError(f"{checkpoint.path}: has no {name}, so it has no classifier; {advice}")
+        if shapes[name] != shape or 0 in shape:
+            wanted = "(" + ", ".join(map(str, ("classes", *shape[1:]))) + ")" if name == last else str(shape)
+            raise CheckpointError(
+                f"{checkpoint.path}: its classifier is none of {network.name}: {name} has the shape {shapes[name]}, "
+                f"not {wanted}; leave out --classifier, or give the weights of this architecture"
+            )
+    return whole
+
+
+def resolved(network: Network, name: str) -> str:
+    """The layer that a name means, an alias perhaps.
+
+    Raises:
+        UsageError: for a name that is no layer of the network.
+    """
     name = network.aliases.get(name, name)
     if name in {layer.name for layer in network.layers}:
         return name
@@ -93,7 +127,7 @@ def _layers_within(network: Network, shapes: dict[str, Shape]) -> tuple[Layer, .
 
 def _present(network: Network, shapes: dict[str, Shape]) -> set[str]:
     """Outputs of the convolutions whose parameters are all there: up to some point, and nothing may lie behind it."""
-    convolutions = [step for step in network.steps if isinstance(step, Conv)]
+    convolutions = [step for step in network.steps if isinstance(step, WEIGHTED)]
     for position, step in enumerate(convolutions):
         for name, shape in step.expected():
             if name not in shapes:
@@ -121,7 +155,7 @@ def _surplus(network: Network, shapes: dict[str, Shape]) -> str:
 
 
 def _convolutions(network: Network, layer: Layer) -> set[str]:
-    return {step.output for step in network.ancestors((layer.name,)) if isinstance(step, Conv)}
+    return {step.output for step in network.ancestors((layer.name,)) if isinstance(step, WEIGHTED)}
 
 
 def _fits(name: str, shapes: dict[str, Shape]) -> bool:

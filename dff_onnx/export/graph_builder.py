@@ -12,9 +12,10 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from dff_onnx.backbone.metadata import Layer
 from dff_onnx.errors import CheckpointError
 from dff_onnx.export.checkpoint import Checkpoint
-from dff_onnx.export.network import INPUT, Conv, MaxPool, Network, Step
+from dff_onnx.export.network import INPUT, Conv, GlobalPool, Linear, MaxPool, Network, Rows, Step
 
 Float64 = NDArray[np.float64]
+GLOBAL_POOLS = {"avg": "GlobalAveragePool", "max": "GlobalMaxPool"}
 
 
 class GraphBuilder:
@@ -55,8 +56,12 @@ class GraphBuilder:
                 self.node(
                     "MaxPool", inputs, output, **_window(step.kernel, step.stride, step.pad), ceil_mode=int(step.ceil)
                 )
+            elif isinstance(step, GlobalPool):
+                self._global_pool(step, inputs, output)
+            elif isinstance(step, Linear):
+                self._linear(step, inputs, output, checkpoint)
             else:
-                self.node(step.kind, inputs, output, **({"axis": 1} if step.kind == "Concat" else {}))
+                self.node(step.kind, inputs, output, **({"axis": 1} if step.kind in ("Concat", "Flatten") else {}))
 
     def _conv(self, step: Conv, inputs: list[str], output: ValueInfoProto, checkpoint: Checkpoint) -> None:
         weight, bias = folded(step, checkpoint)
@@ -65,12 +70,23 @@ class GraphBuilder:
         window = _window(step.shape[-1], step.stride, step.pad)
         self.node("Conv", inputs, output, **window, group=step.groups)
 
+    def _global_pool(self, step: GlobalPool, inputs: list[str], output: ValueInfoProto) -> None:
+        channels = output.type.tensor_type.shape.dim[1].dim_value
+        place = helper.make_tensor_value_info(f"{step.output}.place", TensorProto.FLOAT, ["n", channels, 1, 1])
+        self.node("Flatten", [self.node(GLOBAL_POOLS[step.kind], inputs, place)], output, axis=1)
 
-def value_info(layer: Layer) -> ValueInfoProto:
-    """A tensor's name and its shape `(n, channels, h16, w16)`: the height and the width at stride 16, say."""
-    stride = layer.stride if layer.stride > 1 else ""
+    def _linear(self, step: Linear, inputs: list[str], output: ValueInfoProto, checkpoint: Checkpoint) -> None:
+        constants = [self.constant(name, float32_of(name, checkpoint)) for name, _ in step.expected()]
+        self.node("Gemm", [*inputs, *constants], output, transB=1)
+
+
+def value_info(tensor: Layer | Rows) -> ValueInfoProto:
+    """A tensor's name and its shape: `(n, channels, h16, w16)` at stride 16, say, or `(n, features)`."""
+    if isinstance(tensor, Rows):
+        return helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, ["n", tensor.features])
+    stride = tensor.stride if tensor.stride > 1 else ""
     return helper.make_tensor_value_info(
-        layer.name, TensorProto.FLOAT, ["n", layer.channels, f"h{stride}", f"w{stride}"]
+        tensor.name, TensorProto.FLOAT, ["n", tensor.channels, f"h{stride}", f"w{stride}"]
     )
 
 
@@ -87,7 +103,7 @@ def folded(step: Conv, checkpoint: Checkpoint) -> tuple[NDArray[np.float32], NDA
             weight, bias = weight * scale[:, None, None, None], bias * scale + shift
         narrow = weight.astype(np.float32), bias.astype(np.float32)
     if not all(np.isfinite(values).all() for values in narrow):
-        raise CheckpointError(f"{checkpoint.path}: {step.parameters} has weights beyond float32; the file is damaged")
+        raise _beyond_float32(step.parameters, checkpoint)
     return narrow
 
 
@@ -105,8 +121,32 @@ def _affine(norm: str, epsilon: float, checkpoint: Checkpoint) -> tuple[Float64,
 def _float64(name: str, checkpoint: Checkpoint) -> Float64:
     values = checkpoint.array(name).astype(np.float64)
     if not np.isfinite(values).all():
-        raise CheckpointError(f"{checkpoint.path}: {name} has values that are not finite; training may have diverged")
+        raise _not_finite(name, checkpoint)
     return values
+
+
+def float32_of(name: str, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """A parameter as it is. A fully connected layer may have 1e8 figures; by way of float64 they would take a gigabyte.
+
+    Raises:
+        CheckpointError: when it is not floating-point, not finite, or beyond float32.
+    """
+    values = checkpoint.array(name)
+    if not np.isfinite(values).all():
+        raise _not_finite(name, checkpoint)
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32, copy=False)
+    if not np.isfinite(narrow).all():
+        raise _beyond_float32(name, checkpoint)
+    return narrow
+
+
+def _not_finite(name: str, checkpoint: Checkpoint) -> CheckpointError:
+    return CheckpointError(f"{checkpoint.path}: {name} has values that are not finite; training may have diverged")
+
+
+def _beyond_float32(name: str, checkpoint: Checkpoint) -> CheckpointError:
+    return CheckpointError(f"{checkpoint.path}: {name} has weights beyond float32; the file is damaged")
 
 
 def _window(kernel: int, stride: int, pad: int) -> dict[str, list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal, Self
 
 from dff_onnx.backbone.metadata import Layer
 
@@ -12,6 +13,9 @@ from dff_onnx.backbone.metadata import Layer
 INPUT = "image"
 
 Shape = tuple[int, ...]
+
+# Of all places of a channel.
+Pool = Literal["avg", "max"]
 
 # torch.nn.BatchNorm2d's default.
 EPSILON = 1e-5
@@ -67,38 +71,76 @@ class MaxPool:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A step without settings: `Relu` of one tensor, `Add` of two, `Concat` of several along the channels."""
+    """A step without settings: `Relu` or `Flatten` of one tensor, `Add` of two, `Concat` of several channels."""
 
     kind: str
     output: str
     inputs: tuple[str, ...]
 
 
-Step = Conv | MaxPool | Join
+@dataclass(frozen=True, slots=True)
+class GlobalPool:
+    """The mean or the maximum of all places of each channel: `(n, c, h, w)` becomes `(n, c)`."""
+
+    output: str
+    inputs: tuple[str, ...]
+    kind: Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """As `torch.nn.Linear`: rows `(n, in)` become `(n, out)`; `shape` is the weight's, `(out, in)`."""
+
+    output: str
+    inputs: tuple[str, ...]
+    parameters: str
+    shape: tuple[int, int]
+
+    def expected(self) -> Iterator[tuple[str, Shape]]:
+        """Name and shape of every parameter it needs."""
+        yield f"{self.parameters}.weight", self.shape
+        yield f"{self.parameters}.bias", self.shape[:1]
+
+
+Step = Conv | MaxPool | Join | GlobalPool | Linear
+# The steps that have parameters.
+WEIGHTED = (Conv, Linear)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A tensor `(n, features)`, without a grid: between a classifier's layers, or its scores."""
+
+    name: str
+    features: int
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network without its classifier.
+    """A network, with or without its classifier.
 
     Attributes:
         name: torchvision's.
         steps: in the order they run.
         layers: the tensors that may become outputs, in the same order.
-        tensors: every step's output by name, as a `Layer`.
+        tensors: every step's output by name.
         aliases: further names of layers (`layer3` for a ResNet's `layer3.5`).
+        scores: the tensor of its classes' scores, before any softmax; None without a classifier.
+        side: height and width of the only pictures that the classifier takes, None where it takes any.
     """
 
     name: str
     steps: tuple[Step, ...]
     layers: tuple[Layer, ...]
-    tensors: Mapping[str, Layer]
+    tensors: Mapping[str, Layer | Rows]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    scores: str | None = None
+    side: int | None = None
 
     @cached_property
     def expected(self) -> dict[str, Shape]:
         """Every parameter's name and shape, in the order of the steps."""
-        return {name: shape for step in self.steps if isinstance(step, Conv) for name, shape in step.expected()}
+        return {name: shape for step in self.steps if isinstance(step, WEIGHTED) for name, shape in step.expected()}
 
     @cached_property
     def pools(self) -> frozenset[str]:
@@ -126,7 +168,15 @@ class Plan:
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
-        self._tensors = {INPUT: Layer(INPUT, stride=1, channels=3, nonnegative=False)}
+        self._tensors: dict[str, Layer | Rows] = {INPUT: Layer(INPUT, stride=1, channels=3, nonnegative=False)}
+
+    @classmethod
+    def upto(cls, network: Network, layer: str) -> Self:
+        """A plan that goes on behind a layer of a network; what the layer does not need is left out."""
+        plan = cls()
+        plan._steps += network.ancestors((layer,))
+        plan._tensors |= {step.output: network.tensors[step.output] for step in plan._steps}
+        return plan
 
     def conv(
         self,
@@ -144,14 +194,16 @@ class Plan:
         epsilon: float = EPSILON,
     ) -> str:
         """A convolution to `channels` channels, with the batch norm `norm` folded in."""
-        shape = (channels, self._tensors[source].channels // groups, kernel, kernel)
+        shape = (channels, self._grid(source).channels // groups, kernel, kernel)
         self._steps.append(Conv(output, (source,), parameters, shape, stride, pad, groups, bias, norm, epsilon))
-        return self._made(output, self._tensors[source].stride * stride, channels, nonnegative=False)
+        return self._made(output, self._grid(source).stride * stride, channels, nonnegative=False)
 
     def relu(self, source: str, output: str) -> str:
         """A ReLU."""
         self._steps.append(Join("Relu", output, (source,)))
         tensor = self._tensors[source]
+        if isinstance(tensor, Rows):
+            return self._made_rows(output, tensor.features)
         return self._made(output, tensor.stride, tensor.channels, nonnegative=True)
 
     def max_pool(
@@ -159,26 +211,62 @@ class Plan:
     ) -> str:
         """Max pooling."""
         self._steps.append(MaxPool(output, (source,), kernel, stride, pad, ceil))
-        tensor = self._tensors[source]
+        tensor = self._grid(source)
         return self._made(output, tensor.stride * stride, tensor.channels, nonnegative=tensor.nonnegative)
 
     def add(self, first: str, second: str, output: str) -> str:
         """A sum."""
         self._steps.append(Join("Add", output, (first, second)))
-        tensors = self._tensors[first], self._tensors[second]
+        tensors = self._grid(first), self._grid(second)
         return self._made(output, tensors[0].stride, tensors[0].channels, all(t.nonnegative for t in tensors))
 
     def concat(self, sources: Sequence[str], output: str) -> str:
         """The channels of all, one after the other."""
         self._steps.append(Join("Concat", output, tuple(sources)))
-        tensors = [self._tensors[source] for source in sources]
+        tensors = [self._grid(source) for source in sources]
         channels = sum(t.channels for t in tensors)
         return self._made(output, tensors[0].stride, channels, all(t.nonnegative for t in tensors))
 
-    def network(self, name: str, layers: list[str], aliases: Mapping[str, str] | None = None) -> Network:
+    def global_pool(self, source: str, output: str, kind: Pool = "avg") -> str:
+        """The mean or the maximum of all places, `(n, c)`."""
+        self._steps.append(GlobalPool(output, (source,), kind))
+        return self._made_rows(output, self._grid(source).channels)
+
+    def flatten(self, source: str, output: str, places: int) -> str:
+        """All channels of all `places` as one row."""
+        self._steps.append(Join("Flatten", output, (source,)))
+        return self._made_rows(output, self._grid(source).channels * places)
+
+    def linear(self, source: str, output: str, parameters: str, features: int) -> str:
+        """A linear layer to `features` figures, with a bias."""
+        tensor = self._tensors[source]
+        if not isinstance(tensor, Rows):
+            raise TypeError(f"a linear layer takes rows, and {source} has a grid")
+        self._steps.append(Linear(output, (source,), parameters, (features, tensor.features)))
+        return self._made_rows(output, features)
+
+    def network(
+        self,
+        name: str,
+        layers: Sequence[str],
+        aliases: Mapping[str, str] | None = None,
+        *,
+        scores: str | None = None,
+        side: int | None = None,
+    ) -> Network:
         """What was written down."""
-        chosen = tuple(self._tensors[layer] for layer in layers)
-        return Network(name, tuple(self._steps), chosen, dict(self._tensors), dict(aliases or {}))
+        chosen = tuple(self._grid(layer) for layer in layers)
+        return Network(name, tuple(self._steps), chosen, dict(self._tensors), dict(aliases or {}), scores, side)
+
+    def _grid(self, name: str) -> Layer:
+        tensor = self._tensors[name]
+        if not isinstance(tensor, Layer):
+            raise TypeError(f"{name} has no grid")
+        return tensor
+
+    def _made_rows(self, name: str, features: int) -> str:
+        self._tensors[name] = Rows(name, features)
+        return name
 
     def _made(self, name: str, stride: int, channels: int, nonnegative: bool) -> str:
         self._tensors[name] = Layer(name, stride, channels, nonnegative)

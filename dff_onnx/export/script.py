@@ -24,11 +24,15 @@ def export_script(family: str, description: str | None, layers: str) -> int:
     if chosen.input == "float":
         preprocessing = replace(preprocessing, layout="NCHW", dtype="float32")
     try:
-        written = export_file(chosen.architecture, chosen.weights, chosen.output, chosen.layer, preprocessing)
+        written = export_file(
+            chosen.architecture, chosen.weights, chosen.output, chosen.layer, preprocessing,
+            classifier=chosen.classifier,
+        )  # fmt: skip
     except DffError as error:
         sys.stderr.write(f"{family}.py: {error}\n")
         return error.exit_code
-    sys.stderr.write(f"{written.path} {' '.join(layer.name for layer in written.metadata.layers)}\n")
+    scores = f" logits ({written.classes} classes)" if written.classes else ""
+    sys.stderr.write(f"{written.path} {' '.join(layer.name for layer in written.metadata.layers)}{scores}\n")
     return 0
 
 
@@ -38,5 +42,8 @@ def _parser(family: str, description: str | None, layers: str) -> argparse.Argum
     parser.add_argument("--weights", required=True, help="a .pth (torch.save) or .safetensors file")
     parser.add_argument("--layer", action="append", default=[], help=f"{layers}; may be repeated; default: the deepest")
     parser.add_argument("--input", choices=["uint8", "float"], default="uint8", help="pixels, or normalised planes")
+    fixed = "; the file then takes pictures of 224x224 only" if FAMILIES[family].classifier.side else ""
+    kept = f"keep the classifier: a further output `logits`{fixed}"
+    parser.add_argument("--classifier", action="store_true", help=kept)
     parser.add_argument("-o", "--output", required=True, help="the ONNX file to write")
     return parser

@@ -126,13 +126,13 @@ def test_other_settings_do_not_go_on(photographs: Path, plan: Distillation, tmp_
     begin = write_safetensors(tmp_path / "begin.safetensors", initial(compact(16, normalised=True), 9))
     with pytest.raises(UsageError, match="another beginning"):
         distill(photographs, tmp_path / "w", tmp_path / "s.onnx", plan, begin, say=quiet)
-    with pytest.raises(UsageError, match="is of another distillation"):
+    with pytest.raises(UsageError, match="is of another training"):
         distill(photographs, tmp_path / "w", tmp_path / "s.onnx", replace(plan, seed=4), say=quiet)
     other = onnx.load(plan.teachers[0].path)
     other.doc_string = "another network of the same name"
     onnx.save(other, tmp_path / "teacher.onnx")
     namesake = TeacherAt(tmp_path / "teacher.onnx", None, 64)
-    with pytest.raises(UsageError, match="is of another distillation"):
+    with pytest.raises(UsageError, match="is of another training"):
         distill(photographs, tmp_path / "w", tmp_path / "s.onnx", replace(plan, teachers=(namesake,)), say=quiet)
 
 

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from dff_onnx.backbone.lattice import Lattice
 from dff_onnx.backbone.model_file import load_model
-from dff_onnx.errors import ImageError, OutputError, UsageError
+from dff_onnx.errors import ImageError, UsageError
+from dff_onnx.export.cached_array import CachedArray, Say, T, make_folder, mapped, names_digest
 from dff_onnx.export.distillation import targets
 from dff_onnx.export.distillation.crops import Pixels, crops_of
 from dff_onnx.export.distillation.lesson import SURVEY, Lesson, held_out
 from dff_onnx.export.distillation.settings import Distillation, TeacherAt
 from dff_onnx.export.distillation.teacher import Features, Teacher
-from dff_onnx.files import write_atomically
 from dff_onnx.threads import in_order
 
 # Photographs between two notes of how far the cache is.
 NOTE = 16
-
-T = TypeVar("T", bound=np.generic)
-Say = Callable[[str], None]
 
 
 def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Lattice, cells: int, say: Say) -> Lesson:
@@ -47,10 +41,7 @@ def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Latti
         ModelError: when a teacher cannot be used.
         OutputError: when the cache cannot be made.
     """
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{work}: cannot be made ({error.strerror})") from error
+    make_folder(work)
     maker = _Maker(work, photographs, plan, lattice, cells, say)
     pixels = maker.part("pixels", (plan.size, plan.size, 3), np.uint8, {"size": plan.size})
     channels = plan.channels // len(plan.teachers)
@@ -61,21 +52,12 @@ def fill(work: Path, photographs: list[Path], plan: Distillation, lattice: Latti
     lengths = [
         maker.part(f"lengths-{_slug(at)}", (cells, cells), np.float32, _identity(at)) for at in plan.energy_teachers
     ]
-    usable = _array(work / "usable.npy", (len(photographs),), np.bool_)
+    usable = mapped(work / "usable.npy", (len(photographs),), np.bool_)
     maker.run(usable)
     kept = held_out(len(photographs), plan.held_out)
     if not usable[kept].any() or not usable[~kept].any():
         raise UsageError(f"{photographs[0].parent}: no photograph to learn from, or none to validate, can be read")
     return Lesson(pixels, tuple(directions), tuple(lengths), np.asarray(usable), kept).sparse(plan.sparsity)
-
-
-@dataclass
-class _Part:
-    """One array of the cache, and how many photographs it holds already."""
-
-    array: Any
-    said: dict[str, Any]
-    done: int
 
 
 @dataclass
@@ -86,18 +68,17 @@ class _Maker:
     lattice: Lattice
     cells: int
     say: Say
-    parts: dict[str, _Part] = field(default_factory=dict)
+    parts: dict[str, CachedArray] = field(default_factory=dict)
 
     def part(
         self, name: str, shape: tuple[int, ...], kind: type[T], said: dict[str, Any]
     ) -> np.memmap[tuple[int, ...], np.dtype[T]]:
         """Opens an array `(photographs, crops, *shape)`; `said` is what it must have been made from."""
-        names = hashlib.sha256("\n".join(path.name for path in self.photographs).encode("utf-8", "surrogateescape"))
-        whole = {"photographs": names.hexdigest(), "crops": self.plan.crops, "seed": self.plan.seed, **said}
-        note = self.work / f"{name}.json"
-        array = _array(self.work / f"{name}.npy", (len(self.photographs), self.plan.crops, *shape), kind)
-        done = _done(note, whole) if note.is_file() else 0
-        self.parts[name] = _Part(array, whole, done)
+        names = names_digest([path.name for path in self.photographs])
+        whole = {"photographs": names, "crops": self.plan.crops, "seed": self.plan.seed, **said}
+        full = (len(self.photographs), self.plan.crops, *shape)
+        self.parts[name] = CachedArray.open(self.work, name, full, kind, whole)
+        array: np.memmap[tuple[int, ...], np.dtype[T]] = self.parts[name].array
         return array
 
     def run(self, usable: NDArray[np.bool_]) -> None:
@@ -120,7 +101,7 @@ class _Maker:
             if (index + 1) % NOTE == 0 or index + 1 == len(self.photographs):
                 self._note(missing, usable, index + 1)
 
-    def _answers(self, missing: dict[str, _Part]) -> dict[str, Callable[[_Seen], NDArray[Any]]]:
+    def _answers(self, missing: dict[str, CachedArray]) -> dict[str, Callable[[_Seen], NDArray[Any]]]:
         """What fills each missing part; only their teachers are opened."""
         made: dict[str, Callable[[_Seen], NDArray[Any]]] = {"pixels": _Seen.pixels}
         opened: dict[TeacherAt, Teacher] = {}
@@ -159,12 +140,10 @@ class _Maker:
         np.save(path, chosen)
         return chosen
 
-    def _note(self, missing: dict[str, _Part], usable: Any, done: int) -> None:
+    def _note(self, missing: dict[str, CachedArray], usable: Any, done: int) -> None:
         usable.flush()
-        for name, part in missing.items():
-            part.array.flush()
-            part.done = max(part.done, done)
-            write_atomically(self.work / f"{name}.json", json.dumps(part.said | {"done": part.done}).encode())
+        for part in missing.values():
+            part.save(done)
         self.say(f"teachers {done}/{len(self.photographs)}")
 
 
@@ -205,24 +184,3 @@ def _identity(at: TeacherAt) -> dict[str, Any]:
 
 def _slug(at: TeacherAt) -> str:
     return "-".join(filter(None, (at.path.stem, (at.layer or "").strip("/").replace("/", "_"), str(at.size))))
-
-
-def _array(path: Path, shape: tuple[int, ...], kind: type[T]) -> np.memmap[tuple[int, ...], np.dtype[T]]:
-    try:
-        if not path.is_file():
-            return open_memmap(path, "w+", kind, shape)
-        array: np.memmap[tuple[int, ...], np.dtype[T]] = open_memmap(path, "r+")
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{path}: cannot be used as a cache ({error}); choose another --work") from error
-    if array.shape != shape:
-        raise UsageError(f"{path}: is the cache of another distillation; choose another --work, or delete it")
-    return array
-
-
-def _done(note: Path, said: dict[str, Any]) -> int:
-    """How many photographs a part holds already."""
-    kept = json.loads(note.read_text(encoding="utf-8"))
-    done = int(kept.pop("done"))
-    if kept != json.loads(json.dumps(said)):
-        raise UsageError(f"{note}: is of another distillation; choose another --work, or delete it")
-    return done

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx.errors import UsageError
+from dff_onnx.export.cached_array import Say
 from dff_onnx.export.checkpoint import open_checkpoint
 from dff_onnx.export.compact import HEAD, LAYER, compact
-from dff_onnx.export.distillation.cache import Say, fill
+from dff_onnx.export.distillation.cache import fill
 from dff_onnx.export.distillation.lesson import Lesson
 from dff_onnx.export.distillation.settings import Distillation
 from dff_onnx.export.distillation.student import forward, initial, lattice_of_plan
@@ -21,6 +21,7 @@ from dff_onnx.export.distillation.train import train, validation_batches
 from dff_onnx.export.exporter import Exported, write_network
 from dff_onnx.export.network import Network
 from dff_onnx.export.safetensors import safetensors_bytes
+from dff_onnx.export.torch_runner import require_torch
 from dff_onnx.files import root_of, walk_pictures, write_atomically
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def distill(
         UsageError: when PyTorch is missing, or `work` holds a distillation of other settings.
         ModelError: when a teacher cannot be used.
     """
-    _require_torch()
+    require_torch("distilling")
     network = compact(plan.channels, normalised=plan.student == "compact_bn")
     weights = initial(network, plan.seed, begin)
     files = [root_of(photographs) / path for path in walk_pictures(photographs)]
@@ -72,13 +73,6 @@ def distill(
     exported = _export(work, output, _pruned(weights, alive), plan)
     log = [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
     return Distilled(exported, int((~alive).sum()), tuple(log))
-
-
-def _require_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise UsageError("distilling needs PyTorch, which is not installed: pip install 'dff-onnx[distill]'") from error
 
 
 def _answer(network: Network, weights: Weights, pixels: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,7 @@
-"""The student in PyTorch: the steps of a plan as functions of named parameters."""
+"""The student: its first parameters, its answers, and where its cells look."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,17 +11,12 @@ from numpy.typing import NDArray
 from dff_onnx.backbone.lattice import PIXELS, Lattice
 from dff_onnx.errors import CheckpointError
 from dff_onnx.export.checkpoint import open_checkpoint
-from dff_onnx.export.network import EPSILON, INPUT, Conv, MaxPool, Network, Step
-from dff_onnx.records import IMAGENET_MEAN, IMAGENET_STD
+from dff_onnx.export.network import INPUT, Conv, MaxPool, Network
+from dff_onnx.export.torch_runner import Tensors, normalised, run
+from dff_onnx.records import Preprocessing
 
 if TYPE_CHECKING:
     import torch
-
-Parameters = Mapping[str, "torch.Tensor"]
-
-# Not learned by gradients: batch norms gather them.
-RUNNING = (".running_mean", ".running_var")
-MOMENTUM = 0.1
 
 
 def initial(network: Network, seed: int, checkpoint: Path | None = None) -> dict[str, NDArray[np.float32]]:
@@ -49,7 +43,7 @@ def _drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArr
     return np.full(shape, 1.0 if one else 0.0, np.float32)
 
 
-def forward(network: Network, parameters: Parameters, pixels: torch.Tensor, *, training: bool) -> torch.Tensor:
+def forward(network: Network, parameters: Tensors, pixels: torch.Tensor, *, training: bool) -> torch.Tensor:
     """The features of a batch.
 
     Args:
@@ -58,39 +52,8 @@ def forward(network: Network, parameters: Parameters, pixels: torch.Tensor, *, t
         pixels: `(n, 3, h, w)` float32, RGB 0..255.
         training: whether batch norms use the batch's own figures, and gather them.
     """
-    import torch
-
-    mean, std = (torch.tensor(v)[:, None, None] * 255 for v in (IMAGENET_MEAN, IMAGENET_STD))
-    tensors = {INPUT: ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)}
-    for step in network.steps:
-        tensors[step.output] = _step(step, [tensors[name] for name in step.inputs], parameters, training)
-    return tensors[network.layers[-1].name]
-
-
-def _step(step: Step, inputs: list[torch.Tensor], parameters: Parameters, training: bool) -> torch.Tensor:
-    import torch
-    from torch.nn import functional
-
-    if isinstance(step, Conv):
-        made = functional.conv2d(
-            inputs[0],
-            parameters[f"{step.parameters}.weight"],
-            parameters[f"{step.parameters}.bias"] if step.bias else None,
-            step.stride,
-            step.pad,
-            groups=step.groups,
-        )
-        if not step.norm:
-            return made
-        gamma, beta, mean, var = (
-            parameters[f"{step.norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        return functional.batch_norm(made, mean, var, gamma, beta, training, MOMENTUM, EPSILON)
-    if isinstance(step, MaxPool):
-        return functional.max_pool2d(inputs[0], step.kernel, step.stride, step.pad, ceil_mode=step.ceil)
-    if step.kind == "Concat":
-        return torch.cat(inputs, 1)
-    return inputs[0].relu() if step.kind == "Relu" else inputs[0] + inputs[1]
+    image = {INPUT: normalised(pixels, Preprocessing())}
+    return run(network.steps, parameters, image, [network.layers[-1].name], training=training)[0]
 
 
 def lattice_of_plan(network: Network) -> Lattice:

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx.errors import UsageError
-from dff_onnx.export.distillation.cache import Say
+from dff_onnx.export.cached_array import Say
 from dff_onnx.export.distillation.lesson import Lesson
 from dff_onnx.export.distillation.settings import Distillation
-from dff_onnx.export.distillation.student import RUNNING, forward
+from dff_onnx.export.distillation.student import forward
 from dff_onnx.export.network import Network
-from dff_onnx.files import write_atomically
+from dff_onnx.export.torch_runner import RUNNING, jittered
+from dff_onnx.export.training import WEIGHT_DECAY, Training, identity, one_cycle, restore, save
 
 if TYPE_CHECKING:
     import torch
 
-# Of the schedule: the share of steps in which the rate rises.
-WARM_UP = 0.1
-WEIGHT_DECAY = 1e-4
 # Parts of the loss beside the relative squared error: the cosine distance, and the squared error of the length. Where a
 # student is unsure what it sees, the squared error alone makes its answer short, and an unusual object faint.
 DIRECTION = 0.5
 LENGTH = 1.0
-# Brightness, contrast and saturation are multiplied by up to 1 +- this.
-JITTER = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +57,6 @@ class Figures:
         )
 
 
-@dataclass
-class Training:
-    """The state of a training; all of it is in the checkpoint."""
-
-    parameters: dict[str, torch.Tensor]
-    optimizer: Any
-    log: list[dict[str, float]] = field(default_factory=list)
-
-
 def train(
     work: Path, network: Network, begin: dict[str, NDArray[np.float32]], lesson: Lesson, plan: Distillation, say: Say
 ) -> dict[str, NDArray[np.float32]]:
@@ -97,14 +79,14 @@ def train(
     import torch
 
     torch.set_num_threads(plan.threads)
-    state, identity = _state(begin, plan), _identity(begin, plan)
-    _restore(work / "checkpoint.pt", state, identity)
+    state, identified = _state(begin, plan), identity(begin, plan.to_dict())
+    restore(work, state, identified)
     for epoch in range(len(state.log) + 1, plan.epochs + 1):
         started = time.monotonic()
         loss = _epoch(network, state, lesson, plan, epoch)
         figures = validate(network, state.parameters, lesson, epoch, loss, time.monotonic() - started)
         state.log.append({name: getattr(figures, name) for name in Figures.__slots__})
-        _save(work, state, identity)
+        save(work, state, identified)
         say(str(figures))
     return {name: tensor.detach().contiguous().numpy() for name, tensor in state.parameters.items()}
 
@@ -143,17 +125,6 @@ def _epoch(network: Network, state: Training, lesson: Lesson, plan: Distillation
     return float(np.mean(losses))
 
 
-def one_cycle(share: float) -> float:
-    """The rate's factor: up along a line, down along a cosine (Smith & Topin 2019).
-
-    >>> [round(one_cycle(share), 2) for share in (0.0, 0.05, 0.1, 0.55, 1.0)]
-    [0.04, 0.52, 1.0, 0.5, 0.0]
-    """
-    if share < WARM_UP:
-        return 0.04 + 0.96 * share / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
-
-
 def _order(lesson: Lesson, rng: np.random.Generator) -> NDArray[np.int64]:
     """All crops to learn from, shuffled: `(photograph, crop)`."""
     photographs = np.flatnonzero(lesson.usable & ~lesson.held_out)
@@ -169,7 +140,7 @@ def _batch(lesson: Lesson, pairs: NDArray[np.int64], rng: np.random.Generator) -
     flipped = torch.from_numpy(rng.random(len(pairs)) < 0.5)[:, None, None, None]
     pixels = torch.where(flipped, pixels.flip(3), pixels)
     targets = torch.where(flipped, targets.flip(3), targets)
-    return _jittered(pixels, rng), targets
+    return jittered(pixels, rng), targets
 
 
 def _tensors(lesson: Lesson, pairs: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,17 +148,6 @@ def _tensors(lesson: Lesson, pairs: NDArray[np.int64]) -> tuple[torch.Tensor, to
 
     pixels, answers = lesson.of([(int(i), int(j)) for i, j in pairs])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), torch.from_numpy(answers)
-
-
-def _jittered(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    import torch
-
-    factors = torch.from_numpy(rng.uniform(1 - JITTER, 1 + JITTER, (3, len(pixels), 1, 1, 1)).astype(np.float32))
-    brightness, contrast, saturation = factors
-    grey = pixels.mean(1, keepdim=True)
-    coloured = grey + saturation * (pixels - grey)
-    level = coloured.mean((1, 2, 3), keepdim=True)
-    return (brightness * (level + contrast * (coloured - level))).clamp(0, 255)
 
 
 def _loss(answer: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -235,37 +195,3 @@ def validation_batches(lesson: Lesson, most: int = 32) -> Iterator[tuple[torch.T
     pairs = np.stack([indices, np.zeros_like(indices)], -1)
     for begin in range(0, len(pairs), most):
         yield _tensors(lesson, pairs[begin : begin + most])
-
-
-def _identity(begin: dict[str, NDArray[np.float32]], plan: Distillation) -> str:
-    """What must be equal for a training to go on: the settings and the parameters it began with."""
-    digest = hashlib.sha256(json.dumps(plan.to_dict()).encode())
-    for name in sorted(begin):
-        digest.update(name.encode() + begin[name].tobytes())
-    return digest.hexdigest()
-
-
-def _save(work: Path, state: Training, identity: str) -> None:
-    import torch
-
-    buffer = io.BytesIO()
-    kept = {"parameters": state.parameters, "optimizer": state.optimizer.state_dict(), "log": state.log}
-    torch.save(kept | {"identity": identity}, buffer)
-    write_atomically(work / "checkpoint.pt", buffer.getvalue())
-    lines = "".join(json.dumps(line) + "\n" for line in state.log)
-    write_atomically(work / "log.jsonl", lines.encode())
-
-
-def _restore(path: Path, state: Training, identity: str) -> None:
-    import torch
-
-    if not path.is_file():
-        return
-    kept = torch.load(path, weights_only=True)
-    if kept["identity"] != identity:
-        raise UsageError(f"{path}: is of other settings or another beginning; choose another --work, or delete it")
-    with torch.no_grad():
-        for name, tensor in state.parameters.items():
-            tensor.copy_(kept["parameters"][name])
-    state.optimizer.load_state_dict(kept["optimizer"])
-    state.log.extend(kept["log"])
