@@ -40,6 +40,15 @@ def torch_here() -> None:
         skip_or_fail("needs PyTorch: pip install torch")
 
 
+@pytest.fixture(scope="session")
+def grad_cam_here() -> None:
+    """The package grad-cam, which class maps are compared with."""
+    packages = {"torch": "torch", "pytorch_grad_cam": "--no-deps grad-cam==1.5.7 ttach", "ttach": "ttach"}
+    for package, how in packages.items():
+        if importlib.util.find_spec(package) is None:
+            skip_or_fail(f"needs {package} to compare with: pip install {how}")
+
+
 def skip_or_fail(sentence: str) -> None:
     """Skips the running test, or fails it where everything is required."""
     if REQUIRE_ALL:
