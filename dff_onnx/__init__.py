@@ -13,10 +13,12 @@ __version__ = "0.1.0"
 # Where each public name lives.
 _HOMES: dict[str, str] = {
     "Backbone": "dff_onnx.backbone.session",
+    "CamSettings": "dff_onnx.runs.cam_settings",
     "DFF": "dff_onnx.factorization",
     "DffError": "dff_onnx.errors",
     "Discovery": "dff_onnx.runs.discovery",
     "Factorization": "dff_onnx.factorization",
+    "Opening": "dff_onnx.runs.classifier",
     "Preprocessing": "dff_onnx.records",
     "Resize": "dff_onnx.images",
     "Settings": "dff_onnx.runs.settings",
@@ -24,15 +26,21 @@ _HOMES: dict[str, str] = {
     "embedded_model": "dff_onnx.backbone.embedded",
     "factorize": "dff_onnx.factorization",
     "find_model": "dff_onnx.zoo",
+    "make_class_maps": "dff_onnx.runs.class_maps",
+    "names_for": "dff_onnx.datasets.class_names",
+    "open_classifier": "dff_onnx.runs.classifier",
     "run": "dff_onnx.runs.run",
+    "run_cam": "dff_onnx.runs.cam",
 }
 
 __all__ = [
     "DFF",
     "Backbone",
+    "CamSettings",
     "DffError",
     "Discovery",
     "Factorization",
+    "Opening",
     "Preprocessing",
     "Resize",
     "Settings",
@@ -41,16 +49,25 @@ __all__ = [
     "embedded_model",
     "factorize",
     "find_model",
+    "make_class_maps",
+    "names_for",
+    "open_classifier",
     "run",
+    "run_cam",
 ]
 
 if TYPE_CHECKING:
     from dff_onnx.backbone.embedded import embedded_model
     from dff_onnx.backbone.session import Backbone
+    from dff_onnx.datasets.class_names import names_for
     from dff_onnx.errors import DffError
     from dff_onnx.factorization import DFF, Factorization, factorize
     from dff_onnx.images import Resize
     from dff_onnx.records import Preprocessing
+    from dff_onnx.runs.cam import run_cam
+    from dff_onnx.runs.cam_settings import CamSettings
+    from dff_onnx.runs.class_maps import make_class_maps
+    from dff_onnx.runs.classifier import Opening, open_classifier
     from dff_onnx.runs.discover import discover
     from dff_onnx.runs.discovery import Discovery
     from dff_onnx.runs.run import run

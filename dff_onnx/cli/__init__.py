@@ -10,10 +10,13 @@ from typing import Annotated
 import typer
 
 from dff_onnx import __version__
+from dff_onnx.cli.cam import cam
 from dff_onnx.cli.cut import cut
 from dff_onnx.cli.doctor import doctor
 from dff_onnx.cli.eval_ import eval_
 from dff_onnx.cli.export import export
+from dff_onnx.cli.features import features
+from dff_onnx.cli.fit import fit
 from dff_onnx.cli.label import label
 from dff_onnx.cli.layers import layers
 from dff_onnx.cli.masks import masks
@@ -31,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, label, masks, export, layers, cut, doctor):
+for command in (run, cam, label, masks, export, features, fit, layers, cut, doctor):
     app.command()(command)
 app.add_typer(eval_, name="eval")
 app.add_typer(models, name="models")

@@ -1,4 +1,4 @@
-"""`dff-onnx eval coseg|corloc|parts|compare`."""
+"""`dff-onnx eval coseg|corloc|parts|finegrained|ilsvrc|patterns|compare`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import typer
 from dff_onnx.cli.eval_compare import compare
 from dff_onnx.cli.eval_corloc import corloc
 from dff_onnx.cli.eval_coseg import coseg
+from dff_onnx.cli.eval_finegrained import finegrained
+from dff_onnx.cli.eval_ilsvrc import ilsvrc
 from dff_onnx.cli.eval_parts import parts
+from dff_onnx.cli.eval_patterns import patterns
 
 eval_ = typer.Typer(
-    help="The papers' evaluations on annotated data: co-segmentation, CorLoc, parts.",
+    help="The papers' evaluations on annotated data: co-segmentation, CorLoc, parts, recognition.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-for command in (coseg, corloc, parts, compare):
+for command in (coseg, corloc, parts, finegrained, ilsvrc, patterns, compare):
     eval_.command()(command)

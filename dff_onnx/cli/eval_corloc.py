@@ -21,6 +21,7 @@ from dff_onnx.cli.eval_options import (
     Systems,
     VocFilter,
     VocRule,
+    layer_for,
     scored,
     words,
 )
@@ -84,6 +85,7 @@ def corloc(
     voc = VocChoice(image_set, year, voc_filter.value, clean)
     opened = open_boxes(dataset, boxes, masks, words(groups), skip_missing, voc)
     with shown() as progress:
+        layer = layer_for(wanted, model, layer, card, progress)
         backbone = open_network(
             model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
             preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),

@@ -16,6 +16,7 @@ from dff_onnx.cli.eval_options import (
     Overwrite,
     SkipMissing,
     Systems,
+    layer_for,
     scored,
     words,
 )
@@ -74,6 +75,7 @@ def coseg(
     wanted = systems_named(words(systems), resize_of(size, short_side, long_side))
     opened = open_masks(dataset, masks, None, words(groups), skip_missing)
     with shown() as progress:
+        layer = layer_for(wanted, model, layer, card, progress)
         backbone = open_network(
             model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
             preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),

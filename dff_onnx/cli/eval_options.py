@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dff_onnx.evaluation import Figures, PartFigures
+    from dff_onnx.evaluation import Figures, PartFigures, System
+    from dff_onnx.progress import Progress
     from dff_onnx.report.found import Failure
 
 
@@ -43,7 +44,11 @@ Masks = Annotated[
 ]
 SkipMissing = Annotated[bool, typer.Option("--skip-missing", help="Leave out pictures that have no mask.")]
 Systems = Annotated[
-    str, typer.Option(help="What to compare, with commas: plain, crf, otsu, foreground, foreground+crf.")
+    str,
+    typer.Option(
+        help="What to compare, with commas: plain, crf, otsu, foreground, foreground+crf; of a classifier also cam, "
+        "cam+percentile."
+    ),
 ]
 Halves = Annotated[bool, typer.Option("--halves", help="Also the means of every other group.")]
 Output = Annotated[
@@ -70,6 +75,17 @@ def numbers(text: str, option: str, least: int = 1, most: int = 1000) -> tuple[i
     if not found or min(found) < least or max(found) > most or (dots and found[0] > found[1]):
         raise UsageError(f"{option}: a number, 1,2,4 or 1..10 is needed, from {least} to {most}; found {text!r}")
     return tuple(range(found[0], found[1] + 1)) if dots else found
+
+
+def layer_for(
+    systems: Sequence[System], model: str, layer: str | None, card: Path | None, progress: Progress
+) -> str | None:
+    """The layer asked for; without one, where a system makes class maps, what the head of MODEL looks at."""
+    from dff_onnx.evaluation import class_layer
+    from dff_onnx.zoo.find import find_model
+
+    found = find_model(model, layer, card=card, progress=progress)
+    return class_layer(found.path, systems, found.layer if layer else None)
 
 
 def ended(notes: Sequence[str], failures: Sequence[Failure]) -> None:

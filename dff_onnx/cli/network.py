@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from dff_onnx.backbone.cut import Sign
+    from dff_onnx.backbone.runtime import Accelerator
     from dff_onnx.backbone.session import Backbone
     from dff_onnx.progress import Progress
     from dff_onnx.records import Preprocessing
@@ -50,9 +51,7 @@ def open_network(
         progress: follows a download.
         preprocessing, sign: see `Backbone.open`.
     """
-    from dff_onnx.backbone.runtime import Accelerator
     from dff_onnx.backbone.session import Backbone
-    from dff_onnx.zoo.cache import cache_folder
     from dff_onnx.zoo.find import find_model
 
     found = find_model(model, layer, card=card, progress=progress)
@@ -63,5 +62,13 @@ def open_network(
         preprocessing=preprocessing,
         sign=sign,
         threads=1,
-        accelerator=Accelerator(cache_folder() / "tensorrt", cuda_graph),
+        accelerator=accelerator_of(cuda_graph),
     )
+
+
+def accelerator_of(cuda_graph: bool) -> Accelerator:
+    """How a GPU is used; TensorRT's engines are kept in the cache."""
+    from dff_onnx.backbone.runtime import Accelerator
+    from dff_onnx.zoo.cache import cache_folder
+
+    return Accelerator(cache_folder() / "tensorrt", cuda_graph)

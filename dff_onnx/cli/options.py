@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from dff_onnx.backbone.cut import Sign
+    from dff_onnx.datasets.class_names import ClassNames
     from dff_onnx.images import Resize
     from dff_onnx.records import ChannelOrder, Preprocessing
 
@@ -45,6 +46,15 @@ Rectify = Annotated[bool, typer.Option("--rectify", help="Negative activations b
 Split = Annotated[bool, typer.Option("--split", help="Every channel becomes two: its positive and its negative part.")]
 
 
+RunFolder = Annotated[Path, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")]
+Overlays = Annotated[str, typer.Option(help="Pictures to draw: all, none, or a number.")]
+MinShare = Annotated[float, typer.Option(help="Share of a picture that a further region needs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of other settings.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")]
+ClassNamesFile = Annotated[
+    Path | None, typer.Option("--class-names", help="A classifier's classes, one a line. [default: ImageNet's 1000]")
+]
+
 Size = Annotated[int | None, typer.Option(help="Pixels of a square, aspect not kept. [default: 224]")]
 ShortSide = Annotated[int | None, typer.Option(help="Pixels of the shorter side, aspect kept.")]
 LongSide = Annotated[int | None, typer.Option(help="Pixels of the longer side, aspect kept.")]
@@ -60,6 +70,26 @@ def resize_of(size: int | None, short_side: int | None, long_side: int | None, u
     if len(said) > 1:
         raise UsageError("give one of --size, --short-side and --long-side")
     return Resize(*said[0]) if said else Resize("square", usual)  # type: ignore[arg-type]
+
+
+def class_names_of(path: Path | None) -> ClassNames | None:
+    """The names in a file."""
+    from dff_onnx.datasets.class_names import read_class_names
+
+    return None if path is None else read_class_names(path)
+
+
+def overlays_named(text: str) -> int | Literal["all", "none"]:
+    """The option as settings have it."""
+    from dff_onnx.errors import UsageError
+
+    if text == "all":
+        return "all"
+    if text == "none":
+        return "none"
+    if not text.isdecimal():
+        raise UsageError(f"--overlays: all, none or a number is needed, found {text!r}")
+    return int(text)
 
 
 def sign_of(rectify: bool, split: bool) -> Sign:

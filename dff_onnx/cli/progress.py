@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from rich.text import Text
 from dff_onnx.progress import Progress as Follower
 from dff_onnx.progress import Silent
 from dff_onnx.report.found import Found
+from dff_onnx.runs.class_maps import ClassMaps
 
 
 class _Rate(ProgressColumn):
@@ -89,10 +91,29 @@ def summary(found: Found, out: Path) -> str:
         here = [image.concepts[concept.number] for image in found.images]
         strong = sum(one.score >= 0.5 for one in here)
         lines.append(
-            f"  {concept.label}  {concept.colour}  energy {concept.energy:5.1%}, score above a half in {strong}"
+            f"  {concept.label}  {concept.colour}  energy {concept.energy or 0:5.1%}, score above a half in {strong}"
+            + (f", {concept.classes[0].name}" if concept.classes else "")
         )
+    return "\n".join(lines + _ending(found, out))
+
+
+def cam_summary(made: ClassMaps, out: Path) -> str:
+    """What a classifier said, in a few lines of at most 80 columns but for names."""
+    found, said = made.found, made.found.class_maps
+    lines = [f"{len(found.images)} pictures, device {found.device}"]
+    if said:
+        lines[0] += f", {said.method} of a network of {said.classes} classes; first answers:"
+    best = Counter(image.answers[0].name for image in found.images)
+    lines += [f"  {many} of {name}" for name, many in best.most_common(5)]
+    if len(best) > 5:
+        lines.append(f"  and {len(best) - 5} more classes come first somewhere")
+    lines += _ending(found, out)
+    return "\n".join(lines)
+
+
+def _ending(found: Found, out: Path) -> list[str]:
+    lines = []
     if found.failures:
         lines.append(f"{len(found.failures)} pictures could not be used; the first: {found.failures[0].path}:")
         lines.append(f"  {found.failures[0].reason} (all in {out / 'failures.json'})")
-    lines.append(f"written to {out}")
-    return "\n".join(lines)
+    return [*lines, f"written to {out}"]

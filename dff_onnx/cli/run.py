@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -22,23 +22,28 @@ from dff_onnx.cli.masks_options import (
 )
 from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
 from dff_onnx.cli.options import (
+    AsJson,
     CardFile,
     ChannelOrderOption,
+    ClassNamesFile,
     LongSide,
     Mean,
+    MinShare,
+    Overlays,
+    Overwrite,
     Rectify,
+    RunFolder,
     Scale,
     ShortSide,
     Size,
     Split,
     Std,
+    class_names_of,
+    overlays_named,
     preprocessing_if_said,
     resize_of,
     sign_of,
 )
-
-if TYPE_CHECKING:
-    from dff_onnx.runs.settings import Overlays
 
 
 class SolverChoice(StrEnum):
@@ -51,7 +56,7 @@ class SolverChoice(StrEnum):
 
 def run(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")],
+    output: RunFolder,
     model: Network = "compact",
     card: CardFile = None,
     k: Annotated[int | None, typer.Option("-k", help="Number of concepts. [default: 4]")] = None,
@@ -65,24 +70,25 @@ def run(
     short_side: ShortSide = None,
     long_side: LongSide = None,
     per_image: Annotated[bool, typer.Option("--per-image", help="Factorize each picture by itself.")] = False,
-    overlays: Annotated[str, typer.Option(help="Pictures to draw: all, none, or a number.")] = "all",
+    overlays: Overlays = "all",
     threshold: Rule = RuleChoice.percentile,
     percentile: Percentile = 75.0,
     fraction: Fraction = 0.5,
     domain: Domain = DomainChoice.input,
     crf: CrfFlag = False,
     crf_mode: CrfMode = None,
-    min_share: Annotated[float, typer.Option(help="Share of a picture that a further region needs.")] = 0.01,
+    min_share: MinShare = 0.01,
     solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.coreset,
     seed: Annotated[int, typer.Option(help="Of the factorization's starts.")] = 0,
+    class_names: ClassNamesFile = None,
     rectify: Rectify = False,
     split: Split = False,
     mean: Mean = None,
     std: Std = None,
     scale: Scale = None,
     channel_order: ChannelOrderOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of other settings.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find what the pictures of a folder have in common.
 
@@ -118,7 +124,7 @@ def run(
         threshold=threshold_of(threshold, percentile, fraction, domain),
         crf=crf_of(crf, crf_mode),
         min_share=min_share,
-        overlays=_overlays(overlays),
+        overlays=overlays_named(overlays),
     )
     preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
     sign = sign_of(rectify, split)
@@ -127,7 +133,10 @@ def run(
             model, layer, progress,
             card=card, device=device, cuda_graph=cuda_graph, preprocessing=preprocessing, sign=sign,
         )  # fmt: skip
-        found = run_folder(folder, output, backbone, settings, overwrite=overwrite, progress=progress).found
+        names = class_names_of(class_names)
+        found = run_folder(
+            folder, output, backbone, settings, names=names, overwrite=overwrite, progress=progress
+        ).found
     if as_json:
         typer.echo(results_json(found), nl=False)
     typer.echo(summary(found, output), err=True)
@@ -144,15 +153,3 @@ def _refuse_for_foreground(given: dict[str, bool]) -> None:
 
     if named := [option for option, there in given.items() if there]:
         raise UsageError(f"{named[0]} does not go with --foreground; leave one out")
-
-
-def _overlays(text: str) -> Overlays:
-    from dff_onnx.errors import UsageError
-
-    if text == "all":
-        return "all"
-    if text == "none":
-        return "none"
-    if not text.isdecimal():
-        raise UsageError(f"--overlays: all, none or a number is needed, found {text!r}")
-    return int(text)

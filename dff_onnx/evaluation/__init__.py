@@ -3,22 +3,30 @@
 from dff_onnx.evaluation.compare import Comparison, compare, comparison_text
 from dff_onnx.evaluation.duration import voc_2007_time
 from dff_onnx.evaluation.folder import check_evaluation, check_folder, check_plot, write_folder
+from dff_onnx.evaluation.group_classes import class_layer
+from dff_onnx.evaluation.ilsvrc import IlsvrcFigures, IlsvrcOpened, IlsvrcScore, evaluate_ilsvrc, open_ilsvrc
+from dff_onnx.evaluation.ilsvrc_text import ilsvrc_json, ilsvrc_markdown, ilsvrc_plot, ilsvrc_terminal
 from dff_onnx.evaluation.localize import evaluate
 from dff_onnx.evaluation.markdown import bars, markdown
 from dff_onnx.evaluation.opening import Opened, VocChoice, open_boxes, open_masks, open_parts
 from dff_onnx.evaluation.part_scores import PartFigures
 from dff_onnx.evaluation.part_text import parts_identity, parts_json, parts_markdown, parts_plot, parts_terminal
 from dff_onnx.evaluation.parts import PartPlan, evaluate_parts
-from dff_onnx.evaluation.scores import Figures, ImageScore
+from dff_onnx.evaluation.scores import Figures, GroupClass, ImageScore
 from dff_onnx.evaluation.stored import figures_json, identity, read_figures
-from dff_onnx.evaluation.systems import KNOWN, System, systems_named
+from dff_onnx.evaluation.systems import KNOWN, ClassSettings, System, systems_named
 from dff_onnx.evaluation.table import Row, Table, tables
 from dff_onnx.evaluation.text import terminal
 
 __all__ = [
     "KNOWN",
+    "ClassSettings",
     "Comparison",
     "Figures",
+    "GroupClass",
+    "IlsvrcFigures",
+    "IlsvrcOpened",
+    "IlsvrcScore",
     "ImageScore",
     "Opened",
     "PartFigures",
@@ -31,14 +39,21 @@ __all__ = [
     "check_evaluation",
     "check_folder",
     "check_plot",
+    "class_layer",
     "compare",
     "comparison_text",
     "evaluate",
+    "evaluate_ilsvrc",
     "evaluate_parts",
     "figures_json",
     "identity",
+    "ilsvrc_json",
+    "ilsvrc_markdown",
+    "ilsvrc_plot",
+    "ilsvrc_terminal",
     "markdown",
     "open_boxes",
+    "open_ilsvrc",
     "open_masks",
     "open_parts",
     "parts_identity",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.evaluation.names import cell
-from dff_onnx.evaluation.scores import TITLES, Figures
+from dff_onnx.evaluation.scores import TITLES, Figures, GroupClass
 from dff_onnx.evaluation.table import Row, Table
 from dff_onnx.evaluation.text import interval, number, p_text
 from dff_onnx.report.evaluation_plot import Bar, BarRow, bars_svg
@@ -27,6 +27,9 @@ def markdown(figures: Figures, made: Sequence[Table]) -> str:
     ]
     for table in made:
         lines += ["", f"## {TITLES[table.metric]}", "", *_systems(table), "", *_groups(table)]
+    for names, classes in figures.class_tables.items():
+        lines += ["", f"## Class that most pictures of a group show ({', '.join(map(cell, names))})", ""]
+        lines += _classes(classes)
     titles = [f"- {one.name}: {one.title}" for one in figures.systems]
     return "\n".join([*lines, "", *titles, *(f"- {cell(note)}" for note in figures.notes), ""])
 
@@ -52,6 +55,14 @@ def _groups(table: Table) -> list[str]:
     for index, group in enumerate(table.groups):
         figures = [number(row.figures[index]) for row in table.rows]
         lines.append(table_line([cell(group), str(table.images[index]), *figures]))
+    return lines
+
+
+def _classes(classes: Sequence[GroupClass]) -> list[str]:
+    lines = ["| group | class | name | votes | mean probability |", "|---|--:|---|--:|--:|"]
+    for one in classes:
+        votes, probability = f"{one.votes} of {one.pictures}", number(one.probability)
+        lines.append(table_line([cell(one.group), str(one.number), cell(one.name), votes, probability]))
     return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dff_onnx.report.found import Failure
@@ -63,6 +63,27 @@ class SystemUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupClass:
+    """The class whose maps one system took in one group.
+
+    Attributes:
+        system, group: their names.
+        number, name: of the class.
+        votes: pictures that show it before any other.
+        pictures: that voted.
+        probability: of the class, mean over all of them.
+    """
+
+    system: str
+    group: str
+    number: int
+    name: str
+    votes: int
+    pictures: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """An evaluation of one map a picture.
 
@@ -76,6 +97,7 @@ class Figures:
         scores: system by system in the same order of pictures.
         failures: pictures that could not be used.
         notes: sentences on what was left out.
+        classes: of the groups, for the systems that make class maps.
     """
 
     kind: Kind
@@ -87,6 +109,7 @@ class Figures:
     scores: tuple[ImageScore, ...]
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
+    classes: tuple[GroupClass, ...] = ()
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -96,6 +119,15 @@ class Figures:
     def of(self, system: str) -> list[ImageScore]:
         """The scores of one system."""
         return [score for score in self.scores if score.system == system]
+
+    @property
+    def class_tables(self) -> dict[tuple[str, ...], tuple[GroupClass, ...]]:
+        """The classes of the groups by the systems that took them, systems of equal votes together."""
+        takers: dict[tuple[GroupClass, ...], list[str]] = {}
+        for name in dict.fromkeys(one.system for one in self.classes):
+            taken = tuple(replace(one, system="") for one in self.classes if one.system == name)
+            takers.setdefault(taken, []).append(name)
+        return {tuple(names): taken for taken, names in takers.items()}
 
     @property
     def pictures(self) -> int:

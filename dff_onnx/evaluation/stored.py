@@ -64,6 +64,7 @@ def figures_json(figures: Figures, made: Sequence[Table]) -> str:
             {"metric": table.metric, "images": list(table.images), "rows": [_row(row) for row in table.rows]}
             for table in made
         ],
+        "classes": [asdict(one) for one in figures.classes],
         "images": [asdict(score) for score in figures.scores],
     }
     return to_json(fields)

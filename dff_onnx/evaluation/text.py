@@ -9,15 +9,16 @@ from dff_onnx.datasets import CLASSES
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.evaluation.names import fitted
 from dff_onnx.evaluation.published import ABBREVIATIONS
-from dff_onnx.evaluation.scores import TITLES, Figures
+from dff_onnx.evaluation.scores import TITLES, Figures, GroupClass
 from dff_onnx.evaluation.table import Row, Table
 
 WIDTH = 80
-COLUMN = 11  # of one system: `foreground` and a space
+COLUMN = 11  # of one system, at least: `foreground` and a space
 SYSTEMS = 5  # beside each other
 CLASSES_WIDE = 10  # of the paper's table beside each other
 COUNT = 7  # room for the number of pictures
 METHOD, SOURCE = 15, 10
+VOTED = 28  # of a group's name beside its class
 
 
 def terminal(figures: Figures, made: Sequence[Table], halves: bool) -> str:
@@ -36,6 +37,8 @@ def terminal(figures: Figures, made: Sequence[Table], halves: bool) -> str:
         by_class = figures.kind == "corloc" and set(table.groups) <= set(CLASSES)
         lines += ["", TITLES[table.metric], *(class_lines(table) if by_class else group_lines(table))]
         lines += summary_lines(table, halves, by_class)
+    for systems, classes in figures.class_tables.items():
+        lines += ["", f"class that most pictures of a group show ({', '.join(systems)})", *voted_lines(classes)]
     return "\n".join(lines)
 
 
@@ -48,13 +51,14 @@ def group_lines(table: Table) -> list[str]:
 
 
 def _block(table: Table, rows: Sequence[Row]) -> list[str]:
-    names = WIDTH - COUNT - COLUMN * len(rows)
+    heads = [row.name.partition("+") for row in rows]
+    column = max(COLUMN, *(len(plus + rest) + 1 for _, plus, rest in heads))
+    names = WIDTH - COUNT - column * len(rows)
     width = min(names, max(5, *map(len, table.groups)) + 1)
 
     def line(name: str, count: str, cells: Sequence[str]) -> str:
-        return fitted(name, width) + f"{count:>{COUNT}}" + "".join(f"{one:>{COLUMN}}" for one in cells)
+        return fitted(name, width) + f"{count:>{COUNT}}" + "".join(f"{one:>{column}}" for one in cells)
 
-    heads = [row.name.partition("+") for row in rows]
     lines = [line("group", "images", [first for first, _, _ in heads])]
     if any(plus for _, plus, _ in heads):
         lines.append(line("", "", [plus + rest for _, plus, rest in heads]))
@@ -62,6 +66,17 @@ def _block(table: Table, rows: Sequence[Row]) -> list[str]:
     for index, group in enumerate(table.groups):
         lines.append(line(group, str(table.images[index]), [number(row.figures[index]) for row in rows]))
     return [*lines, line("mean", str(sum(table.images)), [number(row.mean) for row in rows])]
+
+
+def voted_lines(classes: Sequence[GroupClass]) -> list[str]:
+    """Groups as rows: how many pictures voted for the class, how probable it is in all of them, and which it is."""
+    width = min(VOTED, max(5, *(len(one.group) for one in classes)) + 1)
+    lines = [fitted("group", width) + f"{'votes':>11}{'mean prob.':>12}  class"]
+    for one in classes:
+        votes = f"{one.votes} of {one.pictures}"
+        said = f"{votes:>11}{number(one.probability):>12}  "
+        lines.append(fitted(one.group, width) + said + fitted(f"{one.number} {one.name}", WIDTH - width - len(said)))
+    return [line.rstrip() for line in lines]
 
 
 def class_lines(table: Table) -> list[str]:

@@ -40,29 +40,53 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
-class ConceptFound:
-    """One concept.
+class ClassWeight:
+    """What a classifier's head says of one class.
 
     Attributes:
-        number: from 0, in the order of energy.
+        number: of the class.
+        name: of the class.
+        weight: what the head adds to the class's map where nothing but the concept is seen, at its peak.
+    """
+
+    number: int
+    name: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptFound:
+    """One concept, or one class.
+
+    Attributes:
+        number: from 0, in the order of energy; of a class, its place among those that were mapped.
         name: None until somebody names it.
         colour: `#rrggbb`, on the overlays.
-        energy: its share of the energy of all concepts.
+        energy: its share of the energy of all concepts; None for a class.
         threshold: a heat map that reaches it is on.
         peak: the largest value of its heat maps over the set.
+        classes: that the concept speaks for most, where the network has a head that looks at its layer.
+        class_number: of a class; None for a concept.
     """
 
     number: int
     name: str | None
     colour: str
-    energy: float
+    energy: float | None
     threshold: float
     peak: float
+    classes: tuple[ClassWeight, ...] = ()
+    class_number: int | None = None
 
     @property
     def label(self) -> str:
         """Its name, or its number."""
         return self.name or f"concept {self.number}"
+
+    @property
+    def legend(self) -> str:
+        """Its name, or its number with the class it speaks for."""
+        return self.label if self.name or not self.classes else f"{self.number} {self.classes[0].name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +112,23 @@ class ConceptInImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """One class of a classifier's answer to a picture.
+
+    Attributes:
+        number: of the class.
+        name: of the class.
+        score: before the softmax.
+        probability: behind it.
+    """
+
+    number: int
+    name: str
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFound:
     """One image.
 
@@ -99,6 +140,7 @@ class ImageFound:
         concepts: one entry for each concept, by number.
         fit, table: the image's own factorization and concepts, where each image has its own.
         overlay: path of its overlay below the run's folder, None where there is none.
+        answers: the classifier's classes, best first, where a classifier was asked.
     """
 
     path: str
@@ -109,6 +151,7 @@ class ImageFound:
     fit: Fit | None = None
     table: tuple[ConceptFound, ...] = ()
     overlay: str | None = None
+    answers: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +200,23 @@ class ForegroundFound:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassMapsFound:
+    """How class maps were made.
+
+    Attributes:
+        method: `cam`, `grad-cam`, `eigen-cam`, `score-cam` or `ablation-cam`.
+        classes: how many the classifier knows.
+        names: where their names come from: `imagenet`, a file, `numbers`.
+        box: by which rule boxes were made.
+    """
+
+    method: str
+    classes: int
+    names: str
+    box: str
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a run found.
 
@@ -168,6 +228,8 @@ class Found:
         images: in sorted order.
         failures: pictures that could not be used.
         foreground: how foreground mode went, where that was asked for; its one concept is then the foreground.
+        class_maps: how class maps were made, where they are what was asked for; each image then has its own table, of
+            classes, and `scale` says whether a class's peak is that of the set or of the image.
     """
 
     fingerprint: Fingerprint
@@ -178,6 +240,7 @@ class Found:
     images: tuple[ImageFound, ...]
     failures: tuple[Failure, ...]
     foreground: ForegroundFound | None = None
+    class_maps: ClassMapsFound | None = None
 
     def concepts_of(self, image: ImageFound) -> tuple[ConceptFound, ...]:
         """The concepts that an image's numbers refer to."""

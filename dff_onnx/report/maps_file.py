@@ -52,10 +52,15 @@ class MapsFile:
     path: Path
     archive: zipfile.ZipFile
 
-    def read(self, number: int, k: int) -> Maps:
+    def read(self, number: int, k: int, signed: bool = False) -> Maps:
         """The maps `(k, h, w)` of a picture.
 
         The header is judged before the values are unpacked, and no more is unpacked than it says.
+
+        Args:
+            number: of the picture.
+            k: how many maps it has.
+            signed: whether values may be negative, as those of class maps.
 
         Raises:
             RefusedError: when they are damaged, or are not what a run writes.
@@ -71,8 +76,8 @@ class MapsFile:
         if len(content) != header.size:  # the archive's table was wrong, too
             self._refuse(f"entry {number} has {len(content)} bytes, and its header says {header.size}")
         values = values_of(content, header)
-        if values.dtype == np.float32 and not (np.isfinite(values).all() and (values >= 0).all()):
-            self._refuse(f"entry {number} holds values that are negative or not finite")
+        if values.dtype == np.float32 and not (np.isfinite(values).all() and (signed or (values >= 0).all())):
+            self._refuse(f"entry {number} holds values that are {'' if signed else 'negative or '}not finite")
         return values
 
     def _checked(self, header: Header | None, entry: zipfile.ZipInfo, k: int) -> Header:

@@ -13,7 +13,18 @@ from typing import Any, NoReturn
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.images.picture import MAX_PIXELS
 from dff_onnx.records import Box, Fingerprint, Grid, Preprocessing, Region
-from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, Found, ImageFound, Scale
+from dff_onnx.report.found import (
+    Answer,
+    ClassMapsFound,
+    ClassWeight,
+    ConceptFound,
+    ConceptInImage,
+    Failure,
+    Fit,
+    Found,
+    ImageFound,
+    Scale,
+)
 from dff_onnx.report.results import SCHEMA
 
 LARGEST = 2 * 2**30  # bytes of the file: a million pictures have about 1 GB
@@ -87,8 +98,9 @@ class _Reader:
             self._refuse("schema", schema, repr(SCHEMA))
         scale: Scale = self._field(document, "scale", lambda v: v in ("set", "image"), "'set' or 'image'")
         concepts = self._concepts(document, "concepts")
-        if bool(concepts) != (scale == "set"):
-            self._refuse("concepts", len(concepts), "one at least, or none with --per-image,")
+        class_maps = self._class_maps(document)
+        if bool(concepts) != (scale == "set" and class_maps is None):
+            self._refuse("concepts", len(concepts), "one at least, or none with --per-image and of class maps,")
         return Found(
             fingerprint=self._fingerprint(document),
             device=self._text(document, "device"),
@@ -99,6 +111,18 @@ class _Reader:
             failures=tuple(
                 Failure(self._text(one, "path"), self._text(one, "reason")) for one in self._list(document, "failures")
             ),
+            class_maps=class_maps,
+        )
+
+    def _class_maps(self, document: Any) -> ClassMapsFound | None:
+        if "class_maps" not in document:
+            return None
+        table = document["class_maps"]
+        return ClassMapsFound(
+            self._text(table, "method"),
+            self._integer(table, "classes", 1, MOST_ROWS),
+            self._text(table, "names"),
+            self._text(table, "box"),
         )
 
     def _image(self, image: Any, shared: tuple[ConceptFound, ...]) -> ImageFound:
@@ -116,6 +140,15 @@ class _Reader:
             fit=None if shared else self._fit(image),
             table=table,
             overlay=self._field(image, "overlay", lambda v: v is None or isinstance(v, str), "a path or null"),
+            answers=tuple(self._answer(one) for one in self._list(image, "answers")) if "answers" in image else (),
+        )
+
+    def _answer(self, answer: Any) -> Answer:
+        return Answer(
+            self._integer(answer, "class", 0, MOST_ROWS),
+            self._text(answer, "name"),
+            self._number(answer, "score", BIGGEST, -BIGGEST),
+            self._number(answer, "probability", 1),
         )
 
     def _path(self, image: Any) -> str:
@@ -150,10 +183,20 @@ class _Reader:
             number=number,
             name=self._field(concept, "name", lambda v: v is None or isinstance(v, str), "a text or null"),
             colour=self._field(concept, "colour", _is_colour, "#rrggbb"),
-            energy=self._number(concept, "energy", 1.001),
+            energy=self._energy(concept),
             threshold=self._number(concept, "threshold"),
             peak=self._number(concept, "peak"),
+            classes=tuple(map(self._weight, self._list(concept, "classes"))) if "classes" in concept else (),
+            class_number=self._integer(concept, "class", 0, MOST_ROWS) if "class" in concept else None,
         )
+
+    def _energy(self, concept: Any) -> float | None:
+        """Null for a class map."""
+        return None if concept.get("energy", 0) is None else self._number(concept, "energy", 1.001)
+
+    def _weight(self, spoken: Any) -> ClassWeight:
+        number, name = self._integer(spoken, "class", 0, MOST_ROWS), self._text(spoken, "name")
+        return ClassWeight(number, name, self._number(spoken, "weight", BIGGEST, -BIGGEST))
 
     def _fingerprint(self, document: Any) -> Fingerprint:
         mark = self._field(document, "fingerprint", lambda v: isinstance(v, dict), "a table")

@@ -10,10 +10,20 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from dff_onnx.records import Box, Grid, Region
-from dff_onnx.report.found import ConceptFound, ConceptInImage, Failure, Fit, ForegroundFound, Found, ImageFound
+from dff_onnx.report.found import (
+    Answer,
+    ConceptFound,
+    ConceptInImage,
+    Failure,
+    Fit,
+    ForegroundFound,
+    Found,
+    ImageFound,
+)
 
 SCHEMA = "dff-onnx/results/1"
 CSV_COLUMNS = ("image", "concept", "name", "score", "x0", "y0", "x1", "y1", "area", "largest")
@@ -32,6 +42,7 @@ def results_json(found: Found) -> bytes:
             "scale": found.scale,
             "fit": _fit(found.fit),
             **({"foreground": _foreground(found.foreground)} if found.foreground else {}),
+            **({"class_maps": asdict(found.class_maps)} if found.class_maps else {}),
             "concepts": [_concept(concept) for concept in found.concepts],
             "images": [_image(image) for image in found.images],
             "failures": [_failure(failure) for failure in found.failures],
@@ -56,18 +67,32 @@ def boxes_csv(found: Found) -> bytes:
     for _, image, here, region in _regions(found):
         name = found.concepts_of(image)[here.concept].name or ""
         box, largest = region.box, int(region is here.regions[0])
-        row = (here.concept, _cell(name), _number(here.score), box.x0, box.y0, box.x1, box.y1, region.area, largest)
-        writer.writerow((_cell(image.path), *row))
+        row = (
+            here.concept,
+            csv_cell(name),
+            nine_digits(here.score),
+            box.x0,
+            box.y0,
+            box.x1,
+            box.y1,
+            region.area,
+            largest,
+        )
+        writer.writerow((csv_cell(image.path), *row))
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def coco_json(found: Found) -> bytes:
     """Regions as COCO detections: images, categories (concepts), annotations with `bbox` x, y, width, height.
 
-    Ids count from 1, as COCO's tools want them. Where each image has its own concepts, categories are their numbers.
+    Ids count from 1, as COCO's tools want them. Where each image has its own concepts, categories are their numbers;
+    classes have the numbers of the classifier.
     """
-    numbers = sorted({here.concept for image in found.images for here in image.concepts})
-    names = {concept.number: concept.label for concept in found.concepts}
+    names = {
+        _category(concept): concept.label if found.concepts or found.class_maps else f"concept {concept.number}"
+        for image in found.images
+        for concept in found.concepts_of(image)
+    }
     return strict_json(
         {
             "info": {"description": f"dff-onnx, {SCHEMA}"},
@@ -75,18 +100,18 @@ def coco_json(found: Found) -> bytes:
                 {"id": number, "file_name": image.path, "width": image.size.width, "height": image.size.height}
                 for number, image in enumerate(found.images, 1)
             ],
-            "categories": [{"id": n + 1, "name": names.get(n, f"concept {n}")} for n in numbers],
+            "categories": [{"id": n + 1, "name": names[n]} for n in sorted(names)],
             "annotations": [
                 {
                     "id": number,
                     "image_id": image_number,
-                    "category_id": here.concept + 1,
+                    "category_id": _category(found.concepts_of(image)[here.concept]) + 1,
                     "bbox": [region.box.x0, region.box.y0, *_extent(region.box)],
                     "area": region.area,
                     "iscrowd": 0,
-                    "score": _number(here.score),
+                    "score": nine_digits(here.score),
                 }
-                for number, (image_number, _, here, region) in enumerate(_regions(found), 1)
+                for number, (image_number, image, here, region) in enumerate(_regions(found), 1)
             ],
         }
     )
@@ -100,12 +125,20 @@ def _regions(found: Found) -> Iterator[tuple[int, ImageFound, ConceptInImage, Re
                 yield number, image, here, region
 
 
+def _category(concept: ConceptFound) -> int:
+    return concept.number if concept.class_number is None else concept.class_number
+
+
 def _extent(box: Box) -> tuple[int, int]:
     return box.x1 - box.x0, box.y1 - box.y0
 
 
 def _image(image: ImageFound) -> dict[str, Any]:
-    own = {"fit": _fit(image.fit), "table": [_concept(concept) for concept in image.table]} if image.table else {}
+    own: dict[str, Any] = {}
+    if image.answers:
+        own["answers"] = [_answer(answer) for answer in image.answers]
+    if image.table:
+        own |= {"fit": _fit(image.fit), "table": [_concept(concept) for concept in image.table]}
     return {
         "path": image.path,
         "size": _size(image.size),
@@ -120,21 +153,33 @@ def _image(image: ImageFound) -> dict[str, Any]:
 def _in_image(here: ConceptInImage) -> dict[str, Any]:
     return {
         "concept": here.concept,
-        "score": _number(here.score),
-        "share": _number(here.share),
+        "score": nine_digits(here.score),
+        "share": nine_digits(here.share),
         "box": _box(here.box) if here.box else None,
         "regions": [{"box": _box(region.box), "area": region.area} for region in here.regions],
     }
 
 
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {
+        "class": answer.number,
+        "name": answer.name,
+        "score": nine_digits(answer.score),
+        "probability": nine_digits(answer.probability),
+    }
+
+
 def _concept(concept: ConceptFound) -> dict[str, Any]:
+    spoken = [{"class": one.number, "name": one.name, "weight": nine_digits(one.weight)} for one in concept.classes]
     return {
         "number": concept.number,
         "name": concept.name,
         "colour": concept.colour,
-        "energy": _number(concept.energy),
-        "threshold": _number(concept.threshold),
-        "peak": _number(concept.peak),
+        "energy": None if concept.energy is None else nine_digits(concept.energy),
+        "threshold": nine_digits(concept.threshold),
+        "peak": nine_digits(concept.peak),
+        **({"classes": spoken} if spoken else {}),
+        **({} if concept.class_number is None else {"class": concept.class_number}),
     }
 
 
@@ -148,11 +193,11 @@ def _fit(fit: Fit | None) -> dict[str, Any] | None:
         "solver": fit.solver,
         "seed": fit.seed,
         "start": fit.start,
-        "loss": _number(fit.loss),
-        "explained": _number(1 - fit.loss),
-        "reconstruction_err": _number(fit.reconstruction_err),
-        "kkt": _number(fit.kkt),
-        "spread": _number(fit.spread),
+        "loss": nine_digits(fit.loss),
+        "explained": nine_digits(1 - fit.loss),
+        "reconstruction_err": nine_digits(fit.reconstruction_err),
+        "kkt": nine_digits(fit.kkt),
+        "spread": nine_digits(fit.spread),
         "n_iter": fit.n_iter,
         "converged": fit.converged,
         "stopped": fit.stopped,
@@ -164,9 +209,9 @@ def _foreground(found: ForegroundFound) -> dict[str, Any]:
     figures = [{name: getattr(trial, name) for name in names} for trial in found.trials]
     return {
         "sure": found.sure,
-        "agreement": _number(found.agreement),
+        "agreement": nine_digits(found.agreement),
         "chosen": found.chosen,
-        "trials": [{name: _number(v) if isinstance(v, float) else v for name, v in one.items()} for one in figures],
+        "trials": [{name: nine_digits(v) if isinstance(v, float) else v for name, v in one.items()} for one in figures],
     }
 
 
@@ -182,11 +227,21 @@ def _box(box: Box) -> list[int]:
     return [box.x0, box.y0, box.x1, box.y1]
 
 
-def _number(value: float) -> float:
+def nine_digits(value: float) -> float:
+    """The figure as files have it.
+
+    >>> nine_digits(1 / 3)
+    0.333333333
+    """
     return float(f"{value:.9g}")
 
 
-def _cell(text: str) -> str:
+def csv_cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula.
+
+    >>> csv_cell("=1+1"), csv_cell("dog")
+    ("'=1+1", 'dog')
+    """
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

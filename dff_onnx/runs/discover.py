@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.backbone.protocol import Activations
+from dff_onnx.datasets.class_names import ClassNames, names_for
 from dff_onnx.factorization import Factorization, factorize, whole_images
 from dff_onnx.files import root_of, walk_pictures
 from dff_onnx.maps import heat_map, offsets, peaks, scores, set_thresholds
 from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.records import Grid
-from dff_onnx.report.found import ConceptFound, Fit, Found, ImageFound
+from dff_onnx.report.found import ClassWeight, ConceptFound, Fit, Found, ImageFound
 from dff_onnx.report.palette import colour, hexadecimal
+from dff_onnx.runs.class_evidence import Evidence, spoken_for
 from dff_onnx.runs.collect import Collected, Seen, collect
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
 from dff_onnx.runs.foreground import foreground_in
@@ -43,6 +45,7 @@ def discover(
     activations: Activations,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    names: ClassNames | None = None,
 ) -> Discovery:
     """Finds what the pictures of a folder have in common.
 
@@ -51,6 +54,8 @@ def discover(
         activations: the network, as `Backbone.open` gives it.
         settings: how; k = 4 at 224 x 224 by default.
         progress: follows the stages.
+        names: of a classifier's classes, where the network has a head that looks at these activations; by default
+            ImageNet's where it has as many.
 
     Raises:
         UsageError: when there is no such folder, or k is impossible for it.
@@ -61,7 +66,7 @@ def discover(
     paths = walk_pictures(folder)
     progress.start("reading", len(paths))
     rows = collect(root_of(folder), paths, activations, settings.resize, progress)
-    return discover_in(rows, root_of(folder), activations, settings, progress)
+    return discover_in(rows, root_of(folder), activations, settings, progress, names)
 
 
 def discover_in(
@@ -70,6 +75,7 @@ def discover_in(
     activations: Activations,
     settings: Settings,
     progress: Progress | None = None,
+    names: ClassNames | None = None,
 ) -> Discovery:
     """As `discover`, from activations that were collected before: other settings then cost no network.
 
@@ -79,18 +85,22 @@ def discover_in(
         activations: the network they come from.
         settings: how.
         progress: follows the stages.
+        names: see `discover`.
     """
     progress = progress or Silent()
     if settings.foreground:
         return foreground_in(rows, folder, activations, settings, progress)
+    evidence = Evidence(activations.head, names_for(activations.head.classes, names)) if activations.head else None
     if settings.per_image:
         starts = offsets(rows.grids)
         progress.start("factorizing", len(rows.seen))
         bounds = list(zip(starts, starts[1:], rows.seen, strict=False))
-        sets = [_factorized(rows.A[a:b, :], (one,), folder, settings) for a, b, one in followed(bounds, progress)]
+        sets = [
+            _factorized(rows.A[a:b, :], (one,), folder, settings, evidence) for a, b, one in followed(bounds, progress)
+        ]
     else:
         progress.start("factorizing")
-        sets = [_factorized(rows.A, rows.seen, folder, settings, progress)]
+        sets = [_factorized(rows.A, rows.seen, folder, settings, evidence, progress)]
     return _discovery(folder, settings, sets, rows, activations)
 
 
@@ -121,7 +131,12 @@ def _discovery(
 
 
 def _factorized(
-    A: Array, seen: Sequence[Seen], folder: Path, settings: Settings, progress: Progress | None = None
+    A: Array,
+    seen: Sequence[Seen],
+    folder: Path,
+    settings: Settings,
+    evidence: Evidence | None,
+    progress: Progress | None = None,
 ) -> _Set:
     grids = [one.grid for one in seen]
     cuts = whole_images([grid.cells for grid in grids])
@@ -129,6 +144,7 @@ def _factorized(
     thresholds = set_thresholds(fitted.H, grids, _sizes(seen, settings), settings.threshold)
     # From here on everything is small, or made for files: the host's work.
     H = np.ascontiguousarray(to_numpy(fitted.H), np.float32)
+    W = np.asarray(to_numpy(fitted.W), np.float32)
     image_peaks = peaks(H, grids)
     highest = image_peaks.max(axis=0)
     heats = [heat_map(H, start, grid) for start, grid in zip(offsets(grids), grids, strict=False)]
@@ -136,9 +152,9 @@ def _factorized(
     found = regions_in(sharp or heats, np.full_like(thresholds, ON) if sharp else thresholds, seen, settings)
     return _Set(
         H=H,
-        W=np.asarray(to_numpy(fitted.W), np.float32),
+        W=W,
         fit=_fit(fitted, A.shape, settings),
-        concepts=_concepts(fitted, thresholds, highest),
+        concepts=_concepts(fitted, thresholds, highest, spoken_for(W, highest, evidence)),
         image_peaks=image_peaks,
         images=images_with(seen, scores(image_peaks), found),
         sharp=tuple(sharp),
@@ -152,11 +168,22 @@ def _sizes(seen: Sequence[Seen], settings: Settings) -> list[Grid]:
 
 
 def _concepts(
-    fitted: Factorization, thresholds: NDArray[np.float32], highest: NDArray[np.float32]
+    fitted: Factorization,
+    thresholds: NDArray[np.float32],
+    highest: NDArray[np.float32],
+    classes: Sequence[tuple[ClassWeight, ...]],
 ) -> tuple[ConceptFound, ...]:
     total = sum(fitted.energy) or 1.0
     return tuple(
-        ConceptFound(j, None, hexadecimal(colour(j)), energy / total, float(thresholds[j]), float(highest[j]))
+        ConceptFound(
+            number=j,
+            name=None,
+            colour=hexadecimal(colour(j)),
+            energy=energy / total,
+            threshold=float(thresholds[j]),
+            peak=float(highest[j]),
+            classes=classes[j],
+        )
         for j, energy in enumerate(fitted.energy)
     )
 

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays.blas import single_threaded_blas
-from dff_onnx.errors import OutputError, UsageError
+from dff_onnx.errors import OutputError, RefusedError, UsageError
 from dff_onnx.files import is_run_folder, output_names, printable, write_atomically
 from dff_onnx.maps import evidence, mask, regions_of, upsample
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.coco_instances import AddMask, coco_instances
+from dff_onnx.report.labels_file import Labels, is_plain
 from dff_onnx.report.overlays import Colour
 from dff_onnx.report.palette import colour
 from dff_onnx.report.voc_files import MOST_CLASSES, annotation_xml, class_png, mask_png
@@ -108,7 +109,7 @@ def parts_of(run: StoredRun, only: Sequence[str] = ()) -> tuple[Part, ...]:
     """What a run's masks are exported as.
 
     Concepts of one name are one part. Concepts without a name are left out once any has one (a person who leaves a
-    name empty means the background); where none has, all are `concept 0` and so on.
+    name empty means the background); where none has, all are `concept 0` and so on. Class maps go by their classes.
 
     Args:
         run: from `read_run`.
@@ -117,7 +118,7 @@ def parts_of(run: StoredRun, only: Sequence[str] = ()) -> tuple[Part, ...]:
     Raises:
         UsageError: when no part has such a name, and as `labels_of`.
     """
-    labels = labels_of(run)
+    labels = _classes_of(run) if run.found.class_maps else labels_of(run)
     numbered = {f"concept {n}": (n,) for n in range(max((len(image.concepts) for image in run.images), default=0))}
     together: dict[str, tuple[int, ...]] = {}
     for number, name in enumerate(labels.names):
@@ -207,6 +208,20 @@ class _Export:
             for number, part in enumerate(self.parts):
                 folder = f"{number + 1}_{NO_WORD.sub('_', part.name)[:50]}"
                 yield self.out / MASKS / folder / f"{stem}.png", mask_png(painted.masks[number])
+
+
+def _classes_of(run: StoredRun) -> Labels:
+    """The classes that were mapped in every picture, as labels."""
+    tables = {tuple((one.class_number, one.name) for one in image.table) for image in run.images}
+    if len(tables) > 1:
+        raise UsageError(
+            f"{run.home}: has maps of each picture's best classes, and pictures differ in them; map the same classes "
+            "in all with `dff-onnx cam --classes NAME,NAME`, then export"
+        )
+    names = [name for _, name in next(iter(tables), ())]
+    if any(name is not None and not is_plain(name) for name in names):
+        raise RefusedError(f"{run.home / RESULTS}: a class's name holds a control character; make the run again")
+    return Labels(tuple((name,) if name else () for name in names))
 
 
 def _parts(parts: Sequence[Sequence[str]], number: int) -> Sequence[str]:

@@ -64,7 +64,9 @@ def spanning(scores: Sequence[float], many: int) -> tuple[int, ...]:
 
 
 def check_shared(run: StoredRun) -> None:
-    """Raises `UsageError` where each picture has concepts of its own, which no name can be given to."""
+    """Raises `UsageError` where each picture has concepts of its own, or classes: no name can be given to them."""
+    if run.found.class_maps is not None:
+        raise UsageError(f"{run.home}: has class maps, and classes have names; give a run of `dff-onnx run`")
     if not run.concepts:
         raise UsageError(
             f"{run.home}: was made with --per-image, so its concepts are not shared and a name would mean something "
@@ -187,7 +189,7 @@ def _answer(concept: ConceptFound, ask: Ask) -> tuple[str, ...]:
 def _rows(run: StoredRun, chosen: Sequence[Sequence[int]], missing: dict[str, None]) -> Iterator[Row]:
     for concept, places in zip(run.concepts, chosen, strict=True):
         tiles = [_tile(run, concept, place, missing) for place in places]
-        yield Row(concept.number, from_hexadecimal(concept.colour), concept.energy, tiles)
+        yield Row(concept.number, from_hexadecimal(concept.colour), concept.energy or 0.0, tiles)
 
 
 def _tile(run: StoredRun, concept: ConceptFound, place: int, missing: dict[str, None]) -> Pixels:

@@ -49,8 +49,7 @@ class Settings:
             raise UsageError("foreground: is what pictures share; it cannot be found in each picture by itself")
         if not 0 <= self.min_share <= 1:
             raise UsageError(f"min-share: a figure from 0 to 1 is needed, found {self.min_share}")
-        if self.overlays not in ("all", "none") and not (isinstance(self.overlays, int) and self.overlays >= 0):
-            raise UsageError(f"overlays: all, none or a number is needed, found {self.overlays}")
+        overlays_of(self.overlays, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """As `run.toml` stores them: those that matter."""
@@ -72,9 +71,25 @@ class Settings:
 
     def overlays_of(self, images: int) -> int:
         """How many of `images` pictures get an overlay."""
-        if self.overlays == "all":
-            return images
-        return 0 if self.overlays == "none" else min(int(self.overlays), images)
+        return overlays_of(self.overlays, images)
+
+
+def overlays_of(overlays: Overlays, images: int) -> int:
+    """How many of `images` pictures get an overlay.
+
+    Raises:
+        UsageError: for anything but `all`, `none` and a number.
+
+    >>> overlays_of("all", 7), overlays_of("none", 7), overlays_of(3, 7)
+    (7, 0, 3)
+    """
+    if overlays == "all":
+        return images
+    if overlays == "none":
+        return 0
+    if not isinstance(overlays, int) or overlays < 0:
+        raise UsageError(f"overlays: all, none or a number is needed, found {overlays}")
+    return min(overlays, images)
 
 
 def _crf_fields(crf: Crf | None) -> dict[str, Any]:

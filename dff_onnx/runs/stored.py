@@ -85,7 +85,7 @@ class StoredRun:
             RefusedError: when `maps.npz` is damaged there, or is not of this run.
         """
         image = self.images[index]
-        stored = self.file.read(index, len(image.concepts))
+        stored = self.file.read(index, len(image.concepts), signed=self.found.class_maps is not None)
         if stored.dtype == np.uint8:
             k = len(stored)
             return StoredMaps(as_float(stored), np.full(k, ON, np.float32), np.ones(k, np.float32))

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from onnx import helper
+
 from dff_onnx.backbone.cut import cut
 from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.graph import metadata_of
@@ -36,7 +38,12 @@ class FoundModel:
 
 
 def find_model(
-    model: str, layer: str | None = None, *, card: str | Path | None = None, progress: Progress | None = None
+    model: str,
+    layer: str | None = None,
+    *,
+    card: str | Path | None = None,
+    classifier: bool = False,
+    progress: Progress | None = None,
 ) -> FoundModel:
     """The file that a command's MODEL means, made on first use where it is a card's name.
 
@@ -44,6 +51,7 @@ def find_model(
         model: a path to an ONNX file or to a card (`*.toml`), `compact`, or the name of a card (`vgg19`).
         layer: of the network.
         card: a user's own card, in place of `model`.
+        classifier: of a card, the whole network with its classifier; the layer is then the one in front of the head.
         progress: follows the download.
 
     Raises:
@@ -55,11 +63,11 @@ def find_model(
     ('compact.onnx', 'own.onnx')
     """
     if card is not None:
-        return found_by_card(read_card(card), layer, progress)
+        return found_by_card(read_card(card), layer, progress, classifier)
     is_file = model.endswith(".onnx") or Path(model).name != model or Path(model).is_file()
     if is_file and not model.endswith(".toml"):
         return FoundModel(Path(model), layer)
-    return found_by_card(card_named(model), layer, progress)
+    return found_by_card(card_named(model), layer, progress, classifier)
 
 
 def card_named(name: str) -> Card:
@@ -82,7 +90,9 @@ def card_named(name: str) -> Card:
     )
 
 
-def found_by_card(card: Card, layer: str | None = None, progress: Progress | None = None) -> FoundModel:
+def found_by_card(
+    card: Card, layer: str | None = None, progress: Progress | None = None, classifier: bool = False
+) -> FoundModel:
     """The network of a card: from the cache, or downloaded and exported now.
 
     Raises:
@@ -90,10 +100,10 @@ def found_by_card(card: Card, layer: str | None = None, progress: Progress | Non
     """
     if layer and card.architecture in ARCHITECTURES:
         layer = network(card.architecture).aliases.get(layer, layer)
-    path = onnx_file(card)
+    path = onnx_file(card, classifier)
     if not path.is_file():
-        _make(card, path, progress or Silent())
-    return FoundModel(path, layer or card.layer)
+        _make(card, path, progress or Silent(), classifier)
+    return FoundModel(path, layer if classifier else layer or card.layer)
 
 
 def weights_file(card: Card) -> Path:
@@ -101,16 +111,17 @@ def weights_file(card: Card) -> Path:
     return cache_folder() / "weights" / (card.weights.file_name if card.weights else "")
 
 
-def onnx_file(card: Card) -> Path:
+def onnx_file(card: Card, classifier: bool = False) -> Path:
     """Where a card's network is kept as ONNX, or would be. Another card, layer or exporter has another name."""
     if card.weights is None:
         return embedded_model()
     made_of = [card.architecture, card.layer, card.weights.sha256, card.preprocessing.to_dict(), OPSET]
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / "models" / f"{card.name}-{card.layer.replace('/', '.')[:80]}-{digest[:8]}.onnx"
+    what = "classifier" if classifier else card.layer.replace("/", ".")[:80]
+    return cache_folder() / "models" / f"{card.name}-{what}-{digest[:8]}.onnx"
 
 
-def _make(card: Card, path: Path, progress: Progress) -> None:
+def _make(card: Card, path: Path, progress: Progress, classifier: bool) -> None:
     assert card.weights is not None, "the embedded backbone is never made"
     weights = weights_file(card)
     with locked(path, lambda: progress.start("waiting for another process")):
@@ -126,13 +137,18 @@ def _make(card: Card, path: Path, progress: Progress) -> None:
                 )
         progress.start("exporting")
         if weights.suffix == ".onnx":
-            _cut(card, weights, path)
+            _cut(card, weights, path, classifier)
+        elif classifier:
+            export_file(card.architecture, weights, path, (), card.preprocessing, classifier=True)
         else:
             export_file(card.architecture, weights, path, (card.layer,), card.preprocessing)
 
 
-def _cut(card: Card, weights: Path, path: Path) -> None:
+def _cut(card: Card, weights: Path, path: Path, classifier: bool) -> None:
     file = load_model(weights)
     said = None if metadata_of(file.model, weights) else card.preprocessing
     made = cut(file, [card.layer], preprocessing=said)
+    if classifier:  # all of it, with what the cut says of its preprocessing
+        helper.set_model_props(file.model, {entry.key: entry.value for entry in made.metadata_props})
+        made = file.model
     write_atomically(path, made.SerializeToString(deterministic=True))

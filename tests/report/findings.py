@@ -9,6 +9,9 @@ import numpy as np
 
 from dff_onnx.records import Box, Fingerprint, Grid, Preprocessing, Region
 from dff_onnx.report.found import (
+    Answer,
+    ClassMapsFound,
+    ClassWeight,
     ConceptFound,
     ConceptInImage,
     Failure,
@@ -100,3 +103,23 @@ def found_per_image() -> Found:
 FOREGROUND = found(
     fit=None, foreground=ForegroundFound("medium", 0.75, 0, (TrialFound(448, "centre", 3.5, 0.8, 0.3, 0.75, 0.1),))
 )
+
+CLASS_MAPS = found(
+    scale="set",
+    fit=None,
+    concepts=(),
+    images=tuple(
+        image(
+            path,
+            table=(
+                concept(0, name="=tench", energy=None, class_number=3),
+                concept(1, name="crane", energy=None, class_number=900, peak=0.0),
+            ),
+            answers=(Answer(900, "crane", -12.5, 0.25), Answer(3, "=tench", -1e30, 0.0)),
+        )
+        for path in HOSTILE_PATHS
+    ),
+    class_maps=ClassMapsFound("cam", 1000, "imagenet", "paper"),
+)
+
+SPEAKING = found(concepts=(concept(0, classes=(ClassWeight(3, "tench", -0.5),)), concept(1)))

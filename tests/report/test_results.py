@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from findings import FIT, FOREGROUND, HOSTILE_PATHS, concept, found, found_per_image, image
+from findings import CLASS_MAPS, FIT, FOREGROUND, HOSTILE_PATHS, SPEAKING, concept, found, found_per_image, image
 from hypothesis import example, given
 from hypothesis import strategies as st
 from schema_check import complaints
@@ -40,7 +40,10 @@ def rows(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
 
 
-@pytest.mark.parametrize("run", [found(), found_per_image(), found(images=()), found(failures=()), FOREGROUND])
+RUNS = [found(), found_per_image(), found(images=()), found(failures=()), FOREGROUND, CLASS_MAPS, SPEAKING]
+
+
+@pytest.mark.parametrize("run", RUNS)
 def test_results_keep_to_the_published_schema(run: Any) -> None:
     assert list(complaints(strict(results_json(run)), SCHEMA, SCHEMA)) == []
 
@@ -80,7 +83,24 @@ def test_every_object_of_the_schema_requires_its_fields_and_knows_no_others() ->
     objects = [SCHEMA, *(d for d in SCHEMA["$defs"].values() if d.get("type") == "object")]
     assert all(one["additionalProperties"] is False for one in objects)
     optional = {key for one in objects for key in one["properties"].keys() - set(one["required"])}
-    assert optional == {"fit", "foreground", "table"}
+    assert optional == {"answers", "class", "class_maps", "classes", "fit", "foreground", "table"}
+
+
+def test_results_say_what_classes_concepts_speak_for() -> None:
+    results = strict(results_json(SPEAKING))
+    assert results["concepts"][0]["classes"] == [{"class": 3, "name": "tench", "weight": -0.5}]
+    assert "classes" not in results["concepts"][1]
+
+
+def test_class_maps_have_answers_and_a_table_of_classes() -> None:
+    results = strict(results_json(CLASS_MAPS))
+    image = results["images"][0]
+    assert image["answers"][0] == {"class": 900, "name": "crane", "score": -12.5, "probability": 0.25}
+    assert [(c["class"], c["name"], c["energy"]) for c in image["table"]] == [(3, "=tench", None), (900, "crane", None)]
+    assert results["class_maps"] == {"method": "cam", "classes": 1000, "names": "imagenet", "box": "paper"}
+    coco = strict(coco_json(CLASS_MAPS))
+    assert coco["categories"] == [{"id": 4, "name": "=tench"}, {"id": 901, "name": "crane"}]
+    assert {one["category_id"] for one in coco["annotations"]} == {4}
 
 
 def test_results_say_what_was_found() -> None:

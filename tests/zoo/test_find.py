@@ -17,6 +17,8 @@ from random_weights import weights
 from rough_server import serving
 from typer.testing import CliRunner
 
+from dff_onnx.backbone.head import find_head
+from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.cli import app
 from dff_onnx.errors import ModelError, NetworkError, UsageError
@@ -73,6 +75,48 @@ def test_an_onnx_file_on_a_server_is_cut_and_stamped(tmp_path: Path, data: bytes
     backbone = Backbone.open(found.path, device="cpu")
     assert backbone.fingerprint.layer == "relu" and backbone.fingerprint.preprocessing.scale == 1
     assert backbone.fixed == (None, None, None)
+
+
+def test_a_classifier_is_made_beside_the_backbone_of_a_card(tmp_path: Path, cache: Path) -> None:
+    parameters = weights("squeezenet1_1")
+    rng = np.random.default_rng(0)
+    parameters |= {"classifier.1.weight": rng.normal(0, 1, (7, 512, 1, 1)), "classifier.1.bias": np.zeros(7)}
+    data = files.write(tmp_path / "w", "safetensors", parameters).read_bytes()
+    with serving(data) as server:
+        own = card(tmp_path, server.url, data, "squeezenet1_1", "fire5")
+        found = find_model("", card=own, classifier=True)
+        plain = find_model("", card=own)
+    assert len(server.asked) == 1 and found.path != plain.path and (found.layer, plain.layer) == (None, "fire5")
+    head = find_head(load_model(found.path))
+    assert (head.features, head.head.classes, head.head.rectified) == ("fire9", 7, True)
+    assert Backbone.open(found.path, device="cpu").fingerprint.preprocessing.scale == 1
+    assert found.path.is_relative_to(cache / "models")
+
+
+def test_a_classifier_that_is_an_onnx_file_is_kept_whole(tmp_path: Path, data: bytes) -> None:
+    assert data
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (8, 3, 2, 2), "classes": (8, 4)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "kernel"], ["conv"]),
+            helper.make_node("Relu", ["conv"], ["relu"]),
+            helper.make_node("ReduceMean", ["relu", "places"], ["pooled"], keepdims=0),
+            helper.make_node("MatMul", ["pooled", "classes"], ["logits"]),
+        ],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 4])],
+        [numpy_helper.from_array(rng.normal(0, 1, shape).astype(np.float32), name) for name, shape in shapes.items()]
+        + [numpy_helper.from_array(np.array([2, 3]), "places")],
+    )
+    made: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    content = made.SerializeToString()
+    with serving(content) as server:
+        own = card(tmp_path, server.url.replace("safetensors", "onnx"), content, "", "relu")
+        found = find_model(str(own), classifier=True)
+    assert find_head(load_model(found.path)).features == "relu"
+    assert Backbone.open(found.path, device="cpu").fingerprint.preprocessing.scale == 1
 
 
 def test_without_a_network_the_file_can_be_put_there_by_hand(tmp_path: Path, cache: Path, data: bytes) -> None:

@@ -1,0 +1,98 @@
+"""`dff-onnx eval finegrained`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dff_onnx.cli.eval_options import AsJson, Output, Overwrite
+from dff_onnx.cli.features import PoolChoice, PoolOption
+from dff_onnx.cli.fit import NoUnit, Penalty, penalty_of
+from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
+from dff_onnx.cli.options import (
+    CardFile,
+    ChannelOrderOption,
+    LongSide,
+    Mean,
+    Rectify,
+    Scale,
+    ShortSide,
+    Size,
+    Split,
+    Std,
+    preprocessing_if_said,
+    resize_of,
+    sign_of,
+)
+
+if TYPE_CHECKING:
+    from dff_onnx.evaluation.finegrained import FineFigures
+
+
+def finegrained(
+    dataset: Annotated[Path, typer.Argument(help="The folder of CUB-200-2011, or of a set in its layout.")],
+    pool: PoolOption = PoolChoice.avg,
+    c: Penalty = "1.0",
+    no_unit: NoUnit = False,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    model: Network = "compact",
+    card: CardFile = None,
+    layer: Layer = None,
+    device: Device = DeviceChoice.auto,
+    cuda_graph: CudaGraph = False,
+    size: Size = None,
+    short_side: ShortSide = None,
+    long_side: LongSide = None,
+    rectify: Rectify = False,
+    split: Split = False,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    channel_order: ChannelOrderOption = None,
+) -> None:
+    """Fine-grained recognition: linear machines on deep features, of full pictures and of crops.
+
+    Accuracy on the test set of full pictures, of crops by the classifier's own class maps, and of crops by the true
+    boxes. Needs scikit-learn: pip install 'dff-onnx[learn]'. Exit code 3 says that some pictures could not be used.
+    """
+    from dff_onnx.cli.progress import shown
+    from dff_onnx.datasets.cub import read_cub
+    from dff_onnx.evaluation import check_folder
+    from dff_onnx.evaluation.finegrained import FineSettings, evaluate_finegrained
+    from dff_onnx.evaluation.finegrained_text import finegrained_identity
+
+    settings = FineSettings(resize_of(size, short_side, long_side), pool.pool, penalty_of(c), not no_unit)
+    opened = read_cub(dataset)
+    with shown() as progress:
+        backbone = open_network(
+            model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
+            preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
+        )  # fmt: skip
+        if output:
+            check_folder(output, finegrained_identity(opened, backbone, settings), overwrite)
+        figures = evaluate_finegrained(opened, backbone, settings, progress)
+    _scored(figures, output, as_json)
+
+
+def _scored(figures: FineFigures, output: Path | None, as_json: bool) -> None:
+    """Printed, then written: neither is lost when the other cannot be done."""
+    from dff_onnx.cli.eval_options import ended
+    from dff_onnx.evaluation import write_folder
+    from dff_onnx.evaluation.finegrained_text import (
+        finegrained_json,
+        finegrained_markdown,
+        finegrained_plot,
+        finegrained_terminal,
+    )
+
+    text = finegrained_json(figures)
+    try:
+        typer.echo(text if as_json else finegrained_terminal(figures), nl=not as_json)
+    finally:
+        if output:
+            write_folder(output, text, finegrained_markdown(figures), finegrained_plot(figures))
+    ended(figures.notes, figures.failures)

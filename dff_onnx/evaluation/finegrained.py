@@ -1,0 +1,292 @@
+"""Fine-grained recognition: a linear SVM on deep features of full pictures, and of what its own class maps cut out.
+
+Zhou, Khosla, Lapedriza, Oliva, Torralba: "Learning Deep Features for Discriminative Localization" (CVPR 2016), section
+4.1: the box around the largest part of the map above 20 % of its maximum stands in for the box that people drew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dff_onnx.arrays import Array, to_numpy
+from dff_onnx.backbone.protocol import Activations
+from dff_onnx.cam.boxes import FRACTION, largest_box, map_regions
+from dff_onnx.datasets.cub import LabelledPicture, LabelledSet
+from dff_onnx.datasets.dataset import clipped, counted
+from dff_onnx.errors import DatasetError, ImageError, NoImagesError
+from dff_onnx.evaluation.names import shown
+from dff_onnx.files import printable
+from dff_onnx.images import Picture, Resize, read_original, read_picture
+from dff_onnx.learning.svm import answers, fit_svm
+from dff_onnx.linear_head import LinearHead, Pool
+from dff_onnx.progress import Progress, Silent
+from dff_onnx.records import Box, Grid
+from dff_onnx.report.found import Failure
+from dff_onnx.runs.features import PooledRows, pooled_rows, streamed
+
+StepName = Literal["full image", "map crop", "true box"]
+WHOLE = 2**31  # a longer side than any picture has: nothing is shrunk before it is cut
+
+Boxes = dict[int, Box | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FineSettings:
+    """How the classifiers are trained.
+
+    Attributes:
+        resize: of pictures and of crops.
+        pool: of the places.
+        C: of the machines; None for cross-validation on the train set.
+        unit: bring features to unit length first.
+        fraction: of a map's maximum that is above it.
+    """
+
+    resize: Resize
+    pool: Pool = "mean"
+    C: float | None = 1.0
+    unit: bool = True
+    fraction: float = FRACTION
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One way to look at a picture.
+
+    Attributes:
+        name: what is looked at.
+        C: of its machine.
+        converged: whether its solver ended before its steps did.
+        found: the class that each test picture was given.
+    """
+
+    name: StepName
+    C: float
+    converged: bool
+    found: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FinePicture:
+    """One picture of the test set.
+
+    Attributes:
+        path: relative to the set's folder.
+        label: number of its class.
+        crop: `x0 y0 x1 y1` of what the class map cut out; None where it cut out nothing, and all was looked at.
+    """
+
+    path: str
+    label: int
+    crop: Box | None
+
+
+@dataclass(frozen=True, slots=True)
+class FineFigures:
+    """An evaluation of fine-grained recognition.
+
+    Attributes:
+        dataset: its name.
+        classes: their names.
+        settings: how.
+        fingerprint, device: of the network.
+        trained: pictures of the train set that were used.
+        pictures: of the test set that were used.
+        steps: in order.
+        failures: pictures that could not be used.
+        notes: sentences a user should see.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    settings: FineSettings
+    fingerprint: dict[str, object]
+    device: str
+    trained: int
+    pictures: tuple[FinePicture, ...]
+    steps: tuple[Step, ...]
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+
+
+def evaluate_finegrained(
+    dataset: LabelledSet, activations: Activations, settings: FineSettings, progress: Progress | None = None
+) -> FineFigures:
+    """Trains and tests a machine on full pictures, on crops by its own maps, and on crops by the true boxes.
+
+    A picture's crop is the box of the map of the class that the first machine gives it, in the train set as in the test
+    set. Crops are cut from the picture at its own size, then resized.
+
+    Args:
+        dataset: with a train and a test set.
+        activations: the network.
+        settings: how.
+        progress: follows the pictures, which go through the network four times.
+
+    Raises:
+        NoImagesError: when not one picture can be used.
+        DatasetError: when a class has no usable picture in the train set, the test set has none, or a box lies outside
+            its picture.
+        UsageError: as `fit_svm`.
+        ModelError: when activations are not finite.
+    """
+    work = _Work(dataset, activations, settings, progress or Silent())
+    everything = list(range(len(dataset.pictures)))
+    full = work.rows("full pictures", everything, lambda index: read_picture(work.path(index), settings.resize))
+    first, head = work.step("full image", full)
+    boxes = work.boxes(full, head)
+    crops = work.rows("crops by maps", list(boxes), lambda index: work.crop(index, boxes[index]))
+    second, _ = work.step("map crop", crops)
+    truths = work.rows("crops by true boxes", crops.items, work.true_crop)
+    third, _ = work.step("true box", truths)
+    return work.figures(((first, full), (second, crops), (third, truths)), boxes)
+
+
+def read_crop(path: Path, box: Box | None, resize: Resize) -> Picture:
+    """A part of a picture, cut out at full resolution and then resized (bilinear, antialiased).
+
+    Args:
+        path: of the picture.
+        box: in its pixels, after its EXIF turn, inside it; None for all of it.
+        resize: of the part.
+
+    Raises:
+        ImageError: when the file cannot be used.
+    """
+    if box is None:
+        return read_picture(path, resize)
+    part = read_original(path, WHOLE)[box.y0 : box.y1, box.x0 : box.x1]
+    size = Grid(*part.shape[:2])
+    image = Image.fromarray(np.ascontiguousarray(part))
+    small = image.resize(resize.target(size.width, size.height), Image.Resampling.BILINEAR)
+    return Picture(np.asarray(small, np.uint8), size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    dataset: LabelledSet
+    activations: Activations
+    settings: FineSettings
+    progress: Progress
+
+    def path(self, index: int) -> Path:
+        return self.dataset.pictures[index].path
+
+    def rows(self, stage: str, indexes: Sequence[int], read: Callable[[int], Picture]) -> PooledRows[int]:
+        """Features of some pictures, by their places in the set."""
+        self.progress.start(stage, len(indexes))
+        found = pooled_rows(indexes, read, self.activations, self.settings.pool, self.progress)
+        if not found.items:
+            first = found.failures[0]
+            raise NoImagesError(
+                f"{self.dataset.root}: not one of {counted(len(indexes), 'picture')} can be used; the first: "
+                f"{self._failure(*first).path}: {first[1].reason}"
+            )
+        return found
+
+    def step(self, name: StepName, rows: PooledRows[int]) -> tuple[Step, LinearHead]:
+        """A machine, trained on the train set and asked of all."""
+        known = [self.dataset.pictures[index] for index in rows.items]
+        self._check(known)
+        train = np.asarray([picture.train for picture in known])
+        labels = np.asarray([picture.label for picture in known])
+        settings = self.settings
+        fitted = fit_svm(
+            rows.values[train],
+            labels[train],
+            len(self.dataset.classes),
+            C=settings.C,
+            unit=settings.unit,
+            pool=settings.pool,
+        )
+        found = answers(np.asarray(fitted.head.of_pooled(rows.values)))
+        return Step(name, fitted.C, fitted.converged, tuple(found.tolist())), fitted.head
+
+    def boxes(self, rows: PooledRows[int], head: LinearHead) -> Boxes:
+        """Of each picture, the box of the map of the class that it is given."""
+        classes = dict(zip(rows.items, answers(np.asarray(head.of_pooled(rows.values))).tolist(), strict=True))
+
+        def look(batch: Sequence[tuple[int, Picture]], features: Array) -> list[Box | None]:
+            found = []
+            for place, (index, picture) in enumerate(batch):
+                values: NDArray[np.float32] = to_numpy(head.maps(features[place], [classes[index]]))
+                maps = np.ascontiguousarray(values.transpose(2, 0, 1), np.float32)
+                found.append(largest_box(map_regions(maps, picture.original, self.settings.fraction)[0]))
+            return found
+
+        def read(index: int) -> Picture:
+            return read_picture(self.path(index), self.settings.resize)
+
+        self.progress.start("class maps", len(rows.items))
+        seen = streamed(rows.items, read, self.activations, look, self.progress)
+        return {index: box for index, box in seen if not isinstance(box, ImageError)}
+
+    def crop(self, index: int, box: Box | None) -> Picture:
+        return read_crop(self.path(index), box, self.settings.resize)
+
+    def true_crop(self, index: int) -> Picture:
+        """What the set's own box cuts out."""
+        known = self.dataset.pictures[index]
+        pixels = read_original(known.path, WHOLE)
+        box = clipped(known.box, Grid(*pixels.shape[:2]))
+        if box is None:
+            raise DatasetError(
+                f"{known.path}: its box {known.box.x0},{known.box.y0},{known.box.x1},{known.box.y1} lies outside its "
+                f"{pixels.shape[1]}x{pixels.shape[0]} pixels; fetch the set again"
+            )
+        return read_crop(known.path, box, self.settings.resize)
+
+    def figures(self, steps: Sequence[tuple[Step, PooledRows[int]]], boxes: Boxes) -> FineFigures:
+        """What all steps say of the test pictures that all could use."""
+        last = steps[-1][1].items
+        used = [index for index in last if not self.dataset.pictures[index].train]
+        failures = {index: error for _, rows in steps for index, error in rows.failures}
+        return FineFigures(
+            dataset=shown(self.dataset.name),
+            classes=tuple(map(shown, self.dataset.classes)),
+            settings=self.settings,
+            fingerprint=self.activations.fingerprint.to_dict(),
+            device=self.activations.device,
+            trained=len(last) - len(used),
+            pictures=tuple(
+                FinePicture(self._name(index), self.dataset.pictures[index].label, boxes[index]) for index in used
+            ),
+            steps=tuple(_asked(step, rows, used) for step, rows in steps),
+            failures=tuple(self._failure(index, failures[index]) for index in sorted(failures)),
+            notes=tuple(_notes([step for step, _ in steps], [boxes[index] for index in used])),
+        )
+
+    def _name(self, index: int) -> str:
+        return printable(self.path(index).relative_to(self.dataset.root))
+
+    def _failure(self, index: int, error: ImageError) -> Failure:
+        return Failure(self._name(index), error.reason)
+
+    def _check(self, known: Sequence[LabelledPicture]) -> None:
+        trained = {picture.label for picture in known if picture.train}
+        if len(trained) < len(self.dataset.classes):
+            lost = next(name for number, name in enumerate(self.dataset.classes) if number not in trained)
+            raise DatasetError(f"{self.dataset.root}: no picture of {shown(lost)[:80]} in the train set can be used")
+        if all(picture.train for picture in known):
+            raise DatasetError(f"{self.dataset.root}: no picture of the test set can be used")
+
+
+def _asked(step: Step, rows: PooledRows[int], used: Sequence[int]) -> Step:
+    """A step's answers on some pictures alone."""
+    found = dict(zip(rows.items, step.found, strict=True))
+    return Step(step.name, step.C, step.converged, tuple(found[index] for index in used))
+
+
+def _notes(steps: Sequence[Step], boxes: Sequence[Box | None]) -> list[str]:
+    notes = []
+    if none := sum(box is None for box in boxes):
+        notes.append(f"{counted(none, 'test picture')} whose map is nowhere above zero: all of it was looked at")
+    notes += [f"{step.name}: the solver ran out of steps (C = {step.C:g})" for step in steps if not step.converged]
+    return notes

@@ -1,0 +1,241 @@
+"""A folder of pictures becomes class maps: the whole way, nothing written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.backbone.protocol import Activations
+from dff_onnx.cam.class_maps import ranked_classes
+from dff_onnx.cam.guesses import Guess
+from dff_onnx.datasets.class_names import ClassNames
+from dff_onnx.errors import ImageError, NoImagesError, UsageError
+from dff_onnx.files import printable, root_of, walk_pictures
+from dff_onnx.images import Picture, batches, read_picture
+from dff_onnx.maps import MaskFound
+from dff_onnx.progress import Progress, Silent
+from dff_onnx.records import Grid
+from dff_onnx.report.found import Answer, ClassMapsFound, ConceptFound, ConceptInImage, Found, ImageFound
+from dff_onnx.report.palette import colour, hexadecimal
+from dff_onnx.report.predictions import Prediction
+from dff_onnx.runs.cam_settings import CamSettings
+from dff_onnx.runs.class_evidence import source_of
+from dff_onnx.runs.collect import BATCH, Seen
+from dff_onnx.runs.crops import Looked, look
+from dff_onnx.runs.discovery import failure_of
+from dff_onnx.runs.map_boxes import Boxed, boxed, guesses_of
+from dff_onnx.runs.mapping import Mapping
+from dff_onnx.threads import in_order
+
+ANSWERS = 5  # of a picture, listed whatever is mapped
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMaps:
+    """What class maps were made, with the arrays.
+
+    Attributes:
+        folder: that the paths are relative to.
+        settings: they were made with.
+        found: answers, scores, boxes: see `dff_onnx.report.found`; each image's `table` has its classes.
+        paths: of the pictures, in the order of `found.images`.
+        maps: `(m, h, w)` of each picture, one map for each entry of its table.
+        predictions: the guesses of all pictures, a picture's best first.
+    """
+
+    folder: Path
+    settings: CamSettings
+    found: Found
+    paths: tuple[Path, ...]
+    maps: tuple[NDArray[np.float32], ...]
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def images(self) -> tuple[ImageFound, ...]:
+        """What was found in each picture, in sorted order."""
+        return self.found.images
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapped:
+    """One picture, before anything is known of the others.
+
+    Attributes:
+        seen: the picture.
+        answers: its best classes.
+        classes, scores, shares: the classes that were asked for, their scores and probabilities.
+        maps, shown, boxed: the maps, the class of each (None for one that is of no class), and their boxes.
+    """
+
+    seen: Seen
+    answers: tuple[Answer, ...]
+    classes: tuple[int, ...]
+    shown: tuple[int | None, ...]
+    maps: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    shares: NDArray[np.float64]
+    boxed: tuple[Boxed, ...]
+
+
+def make_class_maps(
+    folder: str | Path,
+    activations: Activations,
+    mapping: Mapping,
+    names: ClassNames,
+    settings: CamSettings | None = None,
+    progress: Progress | None = None,
+) -> ClassMaps:
+    """Asks a classifier about the pictures of a folder, and where it looks.
+
+    Neighbours in the list go through the network together; workers take such parts side by side, boxes included.
+    Activations are not kept.
+
+    Args:
+        folder: of pictures, or one picture.
+        activations: the network up to the features that `mapping` takes.
+        mapping: how features become scores and maps.
+        names: of all classes.
+        settings: which classes, and how; the top 5 at 224 x 224 by default.
+        progress: follows the pictures.
+
+    Raises:
+        UsageError: when there is no such folder, or no class of a number that was asked for.
+        NoImagesError: when it has no usable picture.
+        ModelError: when the network fails.
+    """
+    folder, settings, progress = Path(folder), settings or CamSettings(), progress or Silent()
+    if wrong := [number for number in settings.classes if not 0 <= number < mapping.classes]:
+        raise UsageError(f"classes: there is no class {wrong[0]}; the network has 0 to {mapping.classes - 1}")
+    paths = walk_pictures(folder)
+    progress.start("mapping", len(paths))
+    mapped, failures = list[_Mapped](), list[ImageError]()
+    work = _Work(root_of(folder), activations, mapping, names, settings)
+    parts = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
+    with single_threaded_blas():
+        for part, found, failed in in_order(parts, work.part, activations.workers):
+            mapped += found
+            failures += failed
+            progress.advance(len(part))
+    if not mapped:
+        raise NoImagesError(f"{folder}: not one of {len(paths)} pictures can be used; the first: {failures[0]}")
+    return _gathered(work, mapped, failures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every worker needs."""
+
+    folder: Path
+    activations: Activations
+    mapping: Mapping
+    names: ClassNames
+    settings: CamSettings
+
+    def part(self, paths: Sequence[Path]) -> tuple[Sequence[Path], list[_Mapped], list[ImageError]]:
+        """A few neighbouring pictures."""
+        pictures, failures = list[tuple[Path, Picture]](), list[ImageError]()
+        for path in paths:
+            try:
+                pictures.append((path, read_picture(self.folder / path, self.settings.resize)))
+            except ImageError as error:
+                failures.append(ImageError(path, error.reason))
+        found = [one for batch in batches(pictures, BATCH) for one in self._batch(batch)]
+        return paths, found, failures
+
+    def _batch(self, batch: Sequence[tuple[Path, Picture]]) -> Iterator[_Mapped]:
+        """Pictures of one size."""
+        looked = look([picture.pixels for _, picture in batch], self.activations, self.mapping, self.settings)
+        boxes = boxed(looked.maps, [picture.original for _, picture in batch], self.settings)
+        for i, ((path, picture), found) in enumerate(zip(batch, boxes, strict=True)):
+            seen = Seen(path, picture.original, Grid(*picture.pixels.shape[:2]), Grid(*looked.maps.shape[2:]))
+            yield self._mapped(seen, looked, i, found)
+
+    def _mapped(self, seen: Seen, looked: Looked, i: int, found: tuple[Boxed, ...]) -> _Mapped:
+        scores, shares = looked.scores[i], looked.probabilities[i]
+        best = ranked_classes(shares[None], ANSWERS)[0].tolist()
+        answers = tuple(Answer(c, self.names.names[c], float(scores[c]), float(shares[c])) for c in best)
+        return _Mapped(
+            seen=seen,
+            answers=answers,
+            classes=tuple(looked.classes[i].tolist()),
+            shown=tuple(looked.classes[i].tolist()) if self.mapping.by_class else (None,),
+            maps=looked.maps[i],
+            scores=scores[looked.classes[i]],
+            shares=shares[looked.classes[i]],
+            boxed=found,
+        )
+
+
+def _gathered(work: _Work, mapped: Sequence[_Mapped], failures: Sequence[ImageError]) -> ClassMaps:
+    settings = work.settings
+    peaks = _set_peaks(mapped) if not settings.per_image else {}
+    images = tuple(_image(one, work, peaks) for one in mapped)
+    found = Found(
+        fingerprint=work.activations.fingerprint,
+        device=work.activations.device,
+        scale="image" if settings.per_image else "set",
+        fit=None,
+        concepts=(),
+        images=images,
+        failures=tuple(map(failure_of, failures)),
+        class_maps=ClassMapsFound(work.mapping.method, work.mapping.classes, source_of(work.names), settings.box),
+    )
+    return ClassMaps(
+        folder=work.folder,
+        settings=settings,
+        found=found,
+        paths=tuple(one.seen.path for one in mapped),
+        maps=tuple(one.maps for one in mapped),
+        predictions=tuple(guess for one in mapped for guess in _predictions(one, work)),
+    )
+
+
+def _set_peaks(mapped: Sequence[_Mapped]) -> dict[int | None, float]:
+    """The highest value of each class over the pictures that have a map of it."""
+    peaks: dict[int | None, float] = defaultdict(float)
+    for one in mapped:
+        for number, heat in zip(one.shown, one.maps, strict=True):
+            peaks[number] = max(peaks[number], float(heat.max()))
+    return peaks
+
+
+def _image(one: _Mapped, work: _Work, peaks: dict[int | None, float]) -> ImageFound:
+    table, here = [], []
+    for place, (number, heat, found) in enumerate(zip(one.shown, one.maps, one.boxed, strict=True)):
+        own = max(float(heat.max()), 0.0)
+        peak = peaks.get(number, own)
+        name = work.mapping.method if number is None else work.names.names[number]
+        table.append(
+            ConceptFound(
+                number=place,
+                name=name,
+                colour=hexadecimal(colour(place)),
+                energy=None,
+                threshold=found.threshold,
+                peak=peak,
+                class_number=number,
+            )
+        )
+        mask: MaskFound = found.mask
+        here.append(ConceptInImage(place, own / peak if peak > 0 else 0.0, mask.share, mask.regions))
+    seen = one.seen
+    return ImageFound(
+        printable(seen.path), seen.original, seen.input, seen.grid, tuple(here), table=tuple(table), answers=one.answers
+    )
+
+
+def _predictions(one: _Mapped, work: _Work) -> Iterator[Prediction]:
+    """The guesses of a picture: its classes by score, each with its box, or the five of the heuristic."""
+    place = {number: i for i, number in enumerate(one.classes)}
+    guesses: Sequence[Guess] = guesses_of(one.classes, one.shares, one.boxed, work.settings)
+    for rank, guess in enumerate(guesses, 1):
+        i, name = place[guess.class_], work.names.names[guess.class_]
+        figures = float(one.scores[i]), float(one.shares[i])
+        label = work.names.label(guess.class_)
+        yield Prediction(printable(one.seen.path), rank, guess.class_, label, name, *figures, guess.box)
