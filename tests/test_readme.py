@@ -19,7 +19,7 @@ from dff_onnx.zoo import read_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NAMED = ("models", "results", "evaluation", "foreground")
+NAMED = ("models", "results", "evaluation", "foreground", "deep-features", "cam", "finetune")
 DOCS = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in NAMED}
 MODELS = DOCS["models"]
 TEXTS = README + "".join(DOCS.values())
@@ -28,7 +28,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
 
 @pytest.fixture
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the examples name: `pictures` and `vgg19.onnx`, small."""
+    """What the examples name: `pictures`, `vgg19.onnx` and `classifier.onnx`, small."""
     rng = np.random.default_rng(0)
     (tmp_path / "pictures").mkdir()
     for name in ("a.jpg", "b.jpg"):
@@ -46,6 +46,12 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     (tmp_path / "vgg19.onnx").write_bytes(made.SerializeToString())
+    made.graph.node.append(helper.make_node("GlobalAveragePool", ["relu5_4"], ["pooled"]))
+    made.graph.node.append(helper.make_node("Flatten", ["pooled"], ["flat"]))
+    made.graph.node.append(helper.make_node("Gemm", ["flat", "classes"], ["logits"]))
+    made.graph.initializer.append(numpy_helper.from_array(rng.normal(0, 1, (8, 5)).astype(np.float32), "classes"))
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 5]))
+    (tmp_path / "classifier.onnx").write_bytes(made.SerializeToString())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -55,6 +61,13 @@ def test_python_in_the_readme_runs(code: str, surroundings: Path, capsys: pytest
     assert surroundings.is_dir()
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out
+
+
+def test_python_in_the_text_on_class_maps_runs(surroundings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", DOCS["cam"], re.DOTALL)
+    assert surroundings.is_dir()
+    exec(compile(code, "cam.md", "exec"), {})
+    assert "class " in capsys.readouterr().out
 
 
 def test_python_in_the_text_on_the_factorization_runs(capsys: pytest.CaptureFixture[str]) -> None:
