@@ -6,6 +6,7 @@
     ├── NoImagesError              4   not one picture can be used
     ├── RefusedError               5   an input file or array is not what it must be
     │   ├── ModelError                 an ONNX file
+    │   │   └── NoHeadError            whose scores are no pooled linear layer
     │   ├── CheckpointError            a file of weights
     │   ├── BankError                  a bank of concepts
     │   ├── DatasetError               a data set's annotations
@@ -65,6 +66,10 @@ class RefusedError(DffError):
 
 class ModelError(RefusedError):
     """An ONNX file that cannot be used, or a layer it does not have."""
+
+
+class NoHeadError(ModelError):
+    """A classifier that is sound and has places, but no head that pools and is linear: other methods may serve."""
 
 
 class CheckpointError(RefusedError):

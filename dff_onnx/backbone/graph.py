@@ -181,8 +181,10 @@ def resolve_layer(model: ModelProto, name: str, path: Path) -> str:
         return by_node[name]
     metadata = metadata_of(model, path)
     known = [layer.name for layer in metadata.layers] if metadata else tensors
-    near = difflib.get_close_matches(name, known, 3, 0.5) or known[-3:]
-    raise ModelError(f"{path}: has no layer {name!r}; the nearest: {', '.join(near)} (`dff-onnx layers` lists all)")
+    holding = [one for one in known if name.casefold() in one.casefold()][-3:]
+    near = holding or difflib.get_close_matches(name, known, 3, 0.5)
+    told = f"the nearest: {', '.join(near)}" if near else f"the last: {', '.join(known[-3:])}"
+    raise ModelError(f"{path}: has no layer {name!r}; {told} (`dff-onnx layers` lists all)")
 
 
 def nonnegative_neighbours(model: ModelProto, layer: str) -> tuple[str, ...]:

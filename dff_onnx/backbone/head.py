@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from dff_onnx.backbone.layouts import layouts
 from dff_onnx.backbone.model_file import ModelFile
 from dff_onnx.backbone.nodes import attribute, constants, references
 from dff_onnx.backbone.shapes import PROBE, Shape, shapes_of, values_at
-from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.errors import ModelError, NoHeadError, UsageError
 from dff_onnx.linear_head import LinearHead, Pool
 from dff_onnx.records import Layout
 
@@ -42,6 +42,7 @@ POOLINGS: Mapping[str, Pool] = {
     "ReduceMax": "max",
     "ReduceSum": "sum",
 }
+MOST_MAPS = 2**13  # channels that serve as maps: their weights are a square
 WINDOWED = {"AveragePool", "MaxPool"}
 OTHER_METHODS = "take another --method: eigen-cam, score-cam and ablation-cam need no such head"
 
@@ -54,11 +55,13 @@ class FoundHead:
         features: the tensor it looks at, of any layout.
         answer: the tensor of its scores, before any softmax.
         head: its figures.
+        learned: whether they are the network's; of channels that are only pooled they say no more than that.
     """
 
     features: str
     answer: str
     head: LinearHead
+    learned: bool = True
 
 
 def find_head(file: ModelFile, features: str | None = None, linear: str | None = None) -> FoundHead:
@@ -70,7 +73,8 @@ def find_head(file: ModelFile, features: str | None = None, linear: str | None =
         linear: the linear layer to take, by its node, its output or its weights, where none is found or several are.
 
     Raises:
-        ModelError: when there is no such head, with what was found in its place, or several, with their names.
+        NoHeadError: when the scores are made otherwise, with what was found in its place.
+        ModelError: when there are several such heads, with their names, no scores or no places, or damaged weights.
         UsageError: when what was named is no linear layer.
     """
     graph = _Graph(file.model, file.path)
@@ -79,7 +83,7 @@ def find_head(file: ModelFile, features: str | None = None, linear: str | None =
     found = {head.answer: head for _, head in tried if isinstance(head, FoundHead)}
     if not found:
         reasons = [why for name, why in tried if isinstance(why, str) and (linear or graph.is_flat(name))]
-        raise ModelError(f"{file.path}: {graph.why_none(reasons)}")
+        raise graph.none_found(reasons)
     if len(found) > 1:
         raise ModelError(f"{file.path}: has several heads ({', '.join(found)}); name one of them with --head")
     chosen = next(iter(found.values()))
@@ -87,19 +91,21 @@ def find_head(file: ModelFile, features: str | None = None, linear: str | None =
 
 
 def head_of_layer(file: ModelFile, layer: str) -> FoundHead | None:
-    """The head that looks at a layer, None where the file has none that does.
+    """The head that looks at a layer, None where the file has none that does."""
+    found = usual_head(file)
+    return found if found and found.features == layer else None
 
-    Args:
-        file: the network.
-        layer: a tensor's name.
-    """
+
+def usual_head(file: ModelFile) -> FoundHead | None:
+    """The only head of a classifier that learned one, else None."""
     graph = _Graph(file.model, file.path)
     try:
         tried = [graph.head_at(output.name, None) for output in file.model.graph.output]
     except ModelError:  # it cannot be run at the size of the probe, say
         return None
-    found = [head for head in tried if isinstance(head, FoundHead)]
-    return found[0] if len({head.answer for head in found}) == 1 and found[0].features == layer else None
+    # Channels that are only pooled may be classes, or features.
+    found = [head for head in tried if isinstance(head, FoundHead) and head.learned]
+    return found[0] if len({head.answer for head in found}) == 1 else None
 
 
 def answer_named(file: ModelFile, linear: str) -> str:
@@ -113,6 +119,15 @@ def answer_named(file: ModelFile, linear: str) -> str:
         UsageError: when it is no linear layer.
     """
     return _Graph(file.model, file.path).linear_named(linear)
+
+
+def no_scores(model: ModelProto, path: Path) -> ModelError:
+    """The error of a network whose outputs are no scores."""
+    outputs = ", ".join([output.name for output in model.graph.output][:4])
+    return ModelError(
+        f"{path}: has no output with one score a class ({outputs}): it is a backbone without a classifier; give the "
+        "whole network"
+    )
 
 
 @dataclass(frozen=True)
@@ -198,7 +213,9 @@ class _Graph:
         total = _sum(_zeros(channels), added, channels)
         if total is None:
             return f"{_named(end)} and the sum behind it do not fit"
-        return FoundHead(maps, answer, LinearHead(np.eye(channels, dtype=np.float32), total, pool))
+        if channels > MOST_MAPS:
+            return f"{_named(end)} pools {channels} channels, more than {MOST_MAPS} classes"
+        return FoundHead(maps, answer, LinearHead(np.eye(channels, dtype=np.float32), total, pool), learned=False)
 
     def _is_linear(self, node: NodeProto) -> bool:
         """Whether a node multiplies what the picture decides by what is constant, and adds nothing else."""
@@ -296,20 +313,22 @@ class _Graph:
                 f"{self.path}: the head behind {found.answer!r} takes {found.head.channels} channels, and "
                 f"{features!r} has {channels}; name another layer with --features, or leave it out"
             )
-        return FoundHead(features, found.answer, found.head)
+        return replace(found, features=features)
 
-    def why_none(self, reasons: list[str]) -> str:
-        """Why there is no head, in a clause or two.
+    def none_found(self, reasons: list[str]) -> ModelError:
+        """Why there is no head.
 
         Args:
             reasons: of what has one figure a class, or was named.
         """
         made = [shape[1:] for name, shape in self.shapes.items() if name in self.makers and name not in self.held]
         if not any(len(shape) == 3 and min(shape) > 1 for shape in made):
-            return "has no layer with a grid of features, so there is no place to map; class maps need such a network"
+            why = "has no layer with a grid of features, so there is no place to map; class maps need such a network"
+            return ModelError(f"{self.path}: {why}")
         if not reasons:
-            return "has no output with one score a class: it is a backbone without a classifier; give the whole network"
-        return f"has no head that pools and is linear: {reasons[0]}; {OTHER_METHODS}"
+            return no_scores(self.model, self.path)
+        why = f"has no head that pools and is linear: {reasons[0]}; {OTHER_METHODS}"
+        return NoHeadError(f"{self.path}: {why}")
 
     def is_flat(self, name: str) -> bool:
         """Whether a tensor has one figure a class and no places."""

@@ -14,9 +14,9 @@ from dff_onnx.backbone.cuda_graphs import CudaGraphs
 from dff_onnx.backbone.cut import Sign, rows_model
 from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.graph import default_layer, metadata_of, nonnegative_neighbours, resolve_layer
-from dff_onnx.backbone.head import head_of_layer
+from dff_onnx.backbone.head import head_of_layer, usual_head
 from dff_onnx.backbone.image_input import settled
-from dff_onnx.backbone.model_file import load_model
+from dff_onnx.backbone.model_file import ModelFile, load_model
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
 from dff_onnx.backbone.runtime import (
     Accelerator,
@@ -49,6 +49,7 @@ class Backbone:
         neighbours: where it does not, the nearest layers for which it does.
         workers: how many calls may usefully run side by side: two at least, so that one can decode.
         head: of the classifier that the file is, where it looks at this layer.
+        assumed: whether nobody said the preprocessing, and torchvision's was taken.
         fixed: `(n, height, width)` of the input, None where an axis is free.
         session: ONNX Runtime's.
         graphs: runs it by captured CUDA graphs, None where it runs as usual.
@@ -63,6 +64,7 @@ class Backbone:
     fixed: Axes
     session: Session
     head: LinearHead | None = None
+    assumed: bool = False
     graphs: CudaGraphs | None = None
 
     @classmethod
@@ -81,7 +83,8 @@ class Backbone:
 
         Args:
             path: the file; by default the embedded backbone.
-            layer: the tensor to take; by default the one that the file's metadata or its only grid-shaped output says.
+            layer: the tensor to take; by default the one that the file's metadata or its only grid-shaped output says,
+                else the one that a classifier's head looks at.
             device: `auto`, `cpu`, or `cuda` or `tensorrt`, which are errors where they do not really run.
             preprocessing: what the network was trained on, for files that do not say; by default torchvision's. Layout
                 and type are taken from the graph.
@@ -99,7 +102,7 @@ class Backbone:
         path = Path(path) if path is not None else embedded_model()
         file = load_model(path)
         model = file.model
-        name = resolve_layer(model, layer, path) if layer else default_layer(model, path)
+        name = resolve_layer(model, layer, path) if layer else _usual_layer(file)
         metadata = metadata_of(model, path)
         if metadata and preprocessing and preprocessing != metadata.preprocessing:
             raise UsageError(f"{path}: says its preprocessing itself; leave out the options that set another")
@@ -121,6 +124,7 @@ class Backbone:
             fixed=_fixed_axes(session, understood),
             session=session,
             head=seen.head if seen else None,
+            assumed=metadata is None and preprocessing is None and understood.dtype == "float32",
             graphs=CudaGraphs(session) if accelerator.cuda_graph else None,
         )
 
@@ -182,6 +186,17 @@ class Backbone:
 
     def _stays_on_device(self) -> bool:
         return self.device != "cpu" and cuda_present()
+
+
+def _usual_layer(file: ModelFile) -> str:
+    """The layer to take when none is named."""
+    try:
+        return default_layer(file.model, file.path)
+    except ModelError:
+        found = usual_head(file)
+        if found is None or found.features not in nonnegative_tensors(file.model.graph):
+            raise
+        return found.features
 
 
 def _start(model: bytes, device: Device, threads: int | None, accelerator: Accelerator, path: Path) -> Session:

@@ -16,7 +16,7 @@ from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.backbone.graph import layout_of, resolve_layer
-from dff_onnx.backbone.head import PASSING, PROBABILITIES
+from dff_onnx.backbone.head import PASSING, PROBABILITIES, no_scores
 from dff_onnx.backbone.image_input import image_input, input_layout, open_inputs
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.nodes import constants, references
@@ -169,11 +169,8 @@ def _answer(model: ModelProto, answer: str | None, shapes: dict[str, TensorShape
     if len(found) == 1:
         return next(iter(found))
     if found:
-        raise ModelError(f"{path}: has several answers ({', '.join(found)}); say which are the scores")
-    raise ModelError(
-        f"{path}: has no output of one figure a class ({', '.join(outputs[:4])}): it is a backbone without a "
-        "classifier; give the whole network"
-    )
+        raise ModelError(f"{path}: has several answers ({', '.join(found)}); say which are the scores, with --head")
+    raise no_scores(model, path)
 
 
 def _has_scores(shapes: dict[str, TensorShape], name: str) -> bool:

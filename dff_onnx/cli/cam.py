@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,6 +77,9 @@ def cam(
         float | None, typer.Option(help="Of a map's maximum, for --box paper. [default: 0.2; grad-cam 0.15]")
     ] = None,
     crops: Annotated[int, typer.Option(help="10: corners, centre and their mirror images, at --size 256.")] = 1,
+    from_minimum: Annotated[
+        bool, typer.Option("--from-minimum", help="Take each map from its minimum up, not from zero.")
+    ] = False,
     per_image: Annotated[bool, typer.Option("--per-image", help="Scale each map by its own peak.")] = False,
     device: Device = DeviceChoice.auto,
     cuda_graph: CudaGraph = False,
@@ -98,7 +102,7 @@ def cam(
 
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
-    from dff_onnx.cli.network import accelerator_of
+    from dff_onnx.cli.network import accelerator_of, tell_assumed
     from dff_onnx.cli.progress import cam_summary, shown
     from dff_onnx.datasets.class_names import names_for
     from dff_onnx.report.results import results_json
@@ -125,6 +129,7 @@ def cam(
             classes=numbers,
             resize=resize if said else classifier.resize or resize,
             crops=crops,
+            from_minimum=from_minimum,
             per_image=per_image,
             box=box.value,
             fraction=fraction,
@@ -138,12 +143,20 @@ def cam(
     if as_json:
         typer.echo(results_json(made.found), nl=False)
     typer.echo(cam_summary(made, output), err=True)
+    tell_assumed(classifier.backbone)
     if made.found.failures:
         raise typer.Exit(3)
 
 
 def _classes(text: str, names: ClassNames) -> tuple[int, tuple[int, ...]]:
     """`top5`, or classes with commas between them."""
-    if text.startswith("top") and text[3:].isdecimal():
-        return int(text[3:]), ()
-    return 5, tuple(names.find(word) for word in text.split(","))
+    from dff_onnx.errors import UsageError
+
+    words = [word.strip() for word in text.split(",")]
+    tops = [found[1] for word in words if (found := re.fullmatch("top *([0-9]{1,9})", word, re.IGNORECASE))]
+    if tops and len(words) == 1:
+        return int(tops[0]), ()
+    if tops or not all(words):
+        what = f"top{tops[0]} stands alone" if tops else "a class is missing"
+        raise UsageError(f"--classes: {what} in {ascii(text)[:70]}; give topN, or classes with commas between them")
+    return 5, tuple(names.find(word) for word in words)

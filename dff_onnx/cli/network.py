@@ -66,6 +66,16 @@ def open_network(
     )
 
 
+def tell_assumed(backbone: Backbone) -> None:
+    """Says on stderr that a file does not say its preprocessing: a wrong one is not seen in what is found."""
+    if backbone.assumed:
+        typer.echo(
+            f"{backbone.path.name}: does not say its preprocessing; ImageNet's mean and std are taken\n"
+            "  (--mean, --std, --scale and --channel-order say another)",
+            err=True,
+        )
+
+
 def accelerator_of(cuda_graph: bool) -> Accelerator:
     """How a GPU is used; TensorRT's engines are kept in the cache."""
     from dff_onnx.backbone.runtime import Accelerator

@@ -76,7 +76,7 @@ def shown() -> Iterator[Follower]:
 
 def summary(found: Found, out: Path) -> str:
     """What was found, in a few lines of at most 80 columns but for names."""
-    lines = [f"{len(found.images)} pictures, device {found.device}"]
+    lines = [f"{_pictures(len(found.images))}, device {found.device}"]
     if found.fit:
         fit = found.fit
         ending = "converged" if fit.converged else f"stopped: {fit.stopped}"
@@ -100,20 +100,37 @@ def summary(found: Found, out: Path) -> str:
 def cam_summary(made: ClassMaps, out: Path) -> str:
     """What a classifier said, in a few lines of at most 80 columns but for names."""
     found, said = made.found, made.found.class_maps
-    lines = [f"{len(found.images)} pictures, device {found.device}"]
+    lines = [f"{_pictures(len(found.images))}, device {found.device}"]
     if said:
-        lines[0] += f", {said.method} of a network of {said.classes} classes; first answers:"
-    best = Counter(image.answers[0].name for image in found.images)
-    lines += [f"  {many} of {name}" for name, many in best.most_common(5)]
+        classes = "1 class" if said.classes == 1 else f"{said.classes} classes; first answers:"
+        lines[0] += f", {said.method} of a network of {classes}"
+    lines += _first_answers(found)
+    if made.settings.classes and found.images[0].table[0].class_number is not None:
+        names = [one.name or "" for one in found.images[0].table]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        lines.append(f"  mapped in all: {', '.join(names[:5])}{more}")
+    return "\n".join(lines + _ending(found, out))
+
+
+def _first_answers(found: Found) -> list[str]:
+    """The classes that come first in most pictures; of a single class, how many pictures are of it."""
+    first = [image.answers[0] for image in found.images]
+    if found.class_maps and found.class_maps.classes == 1:
+        return [f"  {sum(one.score > 0 for one in first)} score above 0 for {first[0].name}"]
+    best = Counter(one.name for one in first)
+    lines = [f"  {many} of {name}" for name, many in best.most_common(5)]
     if len(best) > 5:
-        lines.append(f"  and {len(best) - 5} more classes come first somewhere")
-    lines += _ending(found, out)
-    return "\n".join(lines)
+        lines.append(f"  and {len(best) - 5} more come first somewhere")
+    return lines
+
+
+def _pictures(many: int) -> str:
+    return "1 picture" if many == 1 else f"{many} pictures"
 
 
 def _ending(found: Found, out: Path) -> list[str]:
     lines = []
     if found.failures:
-        lines.append(f"{len(found.failures)} pictures could not be used; the first: {found.failures[0].path}:")
+        lines.append(f"{_pictures(len(found.failures))} could not be used; the first: {found.failures[0].path}:")
         lines.append(f"  {found.failures[0].reason} (all in {out / 'failures.json'})")
     return [*lines, f"written to {out}"]

@@ -20,7 +20,7 @@ from dff_onnx.cli.masks_options import (
     crf_of,
     threshold_of,
 )
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
+from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network, tell_assumed
 from dff_onnx.cli.options import (
     AsJson,
     CardFile,
@@ -112,6 +112,7 @@ def run(
                 "--domain": domain is not DomainChoice.input,
                 "--solver": solver is not SolverChoice.coreset,
                 "--seed": seed != 0,
+                "--class-names": class_names is not None,
             }
         )
     settings = Settings(
@@ -140,6 +141,7 @@ def run(
     if as_json:
         typer.echo(results_json(found), nl=False)
     typer.echo(summary(found, output), err=True)
+    tell_assumed(backbone)
     if (output / "labels.json").is_file():
         again = f"dff-onnx label {output} --from {output / 'labels.json'}"
         typer.echo(f"concepts have no names in these files; give them back with {again}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -49,6 +50,15 @@ class ClassNames:
         'n01440764'
         """
         return self.synsets[number] or self.names[number]
+
+    def apart(self) -> tuple[str, ...]:
+        """The names, each with its number behind it where several classes share it.
+
+        >>> imagenet_names().apart()[133:135]
+        ('bittern', 'crane (134)')
+        """
+        many = Counter(self.names)
+        return tuple(f"{name} ({n})" if many[name] > 1 else name for n, name in enumerate(self.names))
 
     def find(self, text: str) -> int:
         """The number of the class that a person means: by number, synset, name, or a piece of one name alone.

@@ -21,7 +21,6 @@ from dff_onnx.errors import DatasetError
 from dff_onnx.records import Box
 
 LARGEST = 256 * 2**20
-MOST_IDS = 2**20
 SOLUTION = ["ImageId", "PredictionString"]
 LABEL = re.compile(r"\S{1,80}")
 SYNSET = re.compile(r"n[0-9]{8}")

@@ -89,8 +89,10 @@ def _values(path: Path, size: Grid) -> NDArray[np.uint8]:
                     f"{path}: the label map has {image.width}x{image.height} pixels, and its picture has "
                     f"{size.width}x{size.height}; save it in the size of the picture (after its EXIF turn)"
                 )
-            if image.mode not in ("L", "P"):
-                raise DatasetError(f"{path}: the label map has the mode {image.mode}; save 8 bits grey or a palette")
+            packed = image.tile[0][3] if image.tile else image.mode
+            # Pillow would spread fewer bits of grey over 0..255.
+            if image.mode not in ("L", "P") or (image.mode == "L" and packed != "L"):
+                raise DatasetError(f"{path}: the label map has the mode {packed}; save 8 bits grey or a palette")
             return np.array(image, np.uint8)
     except UnidentifiedImageError as error:
         raise DatasetError(f"{path}: is no PNG file, and a label map must be one; save it as PNG") from error

@@ -60,11 +60,11 @@ def finegrained_terminal(figures: FineFigures) -> str:
         f"{len(figures.pictures)} to test",
         f"device {figures.device}; accuracy in per cent, 95 % interval over pictures",
         "",
-        f"{'':<27}{'mean over classes':>24}{'overall':>22}",
+        f"{'':<27}{'mean over classes':>26}{'overall':>26}",
     ]
     for one in accuracies(figures):
         by_class, overall = _spoken(one.by_class), _spoken(one.overall)
-        lines.append(f"{TITLES[one.step]:<27}{by_class:>24}{overall:>22}")
+        lines.append(f"{TITLES[one.step]:<27}{by_class:>26}{overall:>26}")
     if figures.dataset == NAME:
         lines += ["", "published: " + ", ".join(f"{name} {figure}" for name, figure in PUBLISHED.items())]
         lines += [f"  {line}" for line in textwrap.wrap(SOURCE, 78)]

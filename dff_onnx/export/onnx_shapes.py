@@ -54,10 +54,10 @@ def _slice(call: Call) -> Figures:
     axes, steps = call.figures("axes", 3), call.figures("steps", 4)
     parts = [slice(None)] * value.ndim
     for i in range(len(starts)):
-        step = int(steps[i]) if steps is not None else 1
+        step, axis = int(steps[i]) if steps is not None else 1, int(axes[i]) if axes is not None else i
         # The smallest integer stands for "through the first" where a slice runs backwards.
-        end = None if step < 0 and int(ends[i]) < -value.shape[int(axes[i])] else int(ends[i])
-        parts[int(axes[i]) if axes is not None else i] = slice(int(starts[i]), end, step)
+        end = None if step < 0 and int(ends[i]) < -value.shape[axis] else int(ends[i])
+        parts[axis] = slice(int(starts[i]), end, step)
     cut: Figures = value[tuple(parts)]
     return cut
 

@@ -35,7 +35,7 @@ class FittedHead:
 
     Attributes:
         head: weights, bias, pooling, whether features are brought to unit length.
-        names: of the classes, no two alike.
+        names: of the classes, no two alike, each on its line.
         fingerprint: of the network that its features come from; it fits no other.
         resize: of the pictures it was trained on.
         pictures: it was trained on, of each class.
@@ -60,6 +60,8 @@ class FittedHead:
             raise RefusedError(f"its weights have the shape {tuple(self.head.weights.shape)}")
         if len(self.names) != classes or len(set(self.names)) != classes or len(self.pictures) != classes:
             raise RefusedError(f"{classes} classes have {len(set(self.names))} names and {len(self.pictures)} counts")
+        if odd := [name for name in self.names if not name.isprintable()]:
+            raise RefusedError(f"a class's name holds a control character: {ascii(odd[0])[:60]}")
         if not all(_is_count(count) for count in (*self.pictures, self.others)):
             raise RefusedError("its pictures are no counts")
         for array in (self.head.weights, self.head.bias):

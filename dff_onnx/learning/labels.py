@@ -32,7 +32,8 @@ def labels_by_folder(paths: Sequence[str]) -> Labels:
     """The first folder of each path is its class; classes are sorted by name.
 
     Raises:
-        UsageError: when a picture lies in no folder, or there is one class alone.
+        UsageError: when a picture lies in no folder, there is one class alone, or a folder's name cannot stand in a
+            line.
 
     >>> labels_by_folder(["dogs/1.jpg", "cats/1.jpg", "cats/old/2.jpg"])
     Labels(names=('cats', 'dogs'), numbers=(1, 0, 0))
@@ -45,6 +46,8 @@ def labels_by_folder(paths: Sequence[str]) -> Labels:
             "which pictures are of the class"
         )
     names = sorted({folder for folder in folders if folder is not None})
+    if odd := [name for name in names if not name.isprintable()]:
+        raise UsageError(f"the folder {ascii(odd[0])[:80]} is a class, and its name cannot stand in a line; rename it")
     if len(names) < 2:
         raise UsageError(f"{ascii(names[0])[:80]} is the only class; two at least are needed to be told apart")
     place = {name: number for number, name in enumerate(names)}

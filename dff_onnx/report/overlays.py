@@ -29,6 +29,7 @@ SAMPLES = 5
 RUN_LENGTHS = 3
 STRIP = (24, 24, 24)
 NARROWEST = 120  # of a legend that can be read
+SHORT, LONG = 24, 60  # characters of a label among others, and of one alone
 
 Colour = tuple[int, int, int]
 Pixels = NDArray[np.uint8]
@@ -123,7 +124,8 @@ def _legend(width: int, colours: tuple[Colour, ...], labels: tuple[str, ...], sc
     font = ImageFont.load_default(size)
     swatch = round(1.6 * size)
     lefts = [swatch + size // 3] * len(labels) + [0]  # the scale has no swatch
-    texts = [_fitted(text, font, width - size - left) for text, left in zip((*labels, scale), lefts, strict=True)]
+    most = SHORT if len(labels) > 1 else LONG
+    texts = [_fitted(text, font, width - size - left, most) for text, left in zip((*labels, scale), lefts, strict=True)]
     widths = [left + round(font.getlength(text)) for left, text in zip(lefts, texts, strict=True)]
     places = _arranged(widths, size, width)
     line = round(1.5 * size)
@@ -162,12 +164,12 @@ def _arranged(widths: Sequence[int], size: int, width: int) -> list[tuple[int, i
     return places
 
 
-def _fitted(text: str, font: Font, room: float) -> str:
-    """A label of at most 24 characters that fits, without what would break a line or turn its direction."""
-    shown = "".join(c if c.isprintable() else "?" for c in text[:25])
-    if len(shown) <= 24 and font.getlength(shown) <= room:
+def _fitted(text: str, font: Font, room: float, most: int) -> str:
+    """A label of at most so many characters that fits, without what would break a line or turn its direction."""
+    shown = "".join(c if c.isprintable() else "?" for c in text[: most + 1])
+    if len(shown) <= most and font.getlength(shown) <= room:
         return shown
-    shown = shown[:23]
+    shown = shown[: most - 1]
     while shown and font.getlength(f"{shown}…") > room:
         shown = shown[:-1]
     return f"{shown}…"

@@ -10,10 +10,9 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dff_onnx.datasets.ilsvrc_predictions import COLUMNS
 from dff_onnx.records import Box
 from dff_onnx.report.results import csv_cell, nine_digits
-
-COLUMNS = ("image", "rank", "class", "label", "name", "score", "probability", "x0", "y0", "x1", "y1")
 
 
 @dataclass(frozen=True, slots=True)

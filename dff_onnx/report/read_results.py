@@ -101,13 +101,18 @@ class _Reader:
         class_maps = self._class_maps(document)
         if bool(concepts) != (scale == "set" and class_maps is None):
             self._refuse("concepts", len(concepts), "one at least, or none with --per-image and of class maps,")
+        images = tuple(self._image(image, concepts) for image in self._list(document, "images"))
+        if class_maps is None and any(
+            one.energy is None for table in (concepts, *(i.table for i in images)) for one in table
+        ):
+            self._refuse("energy", None, "a number, but for class maps,")
         return Found(
             fingerprint=self._fingerprint(document),
             device=self._text(document, "device"),
             scale=scale,
             fit=self._fit(document),
             concepts=concepts,
-            images=tuple(self._image(image, concepts) for image in self._list(document, "images")),
+            images=images,
             failures=tuple(
                 Failure(self._text(one, "path"), self._text(one, "reason")) for one in self._list(document, "failures")
             ),

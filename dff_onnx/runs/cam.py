@@ -12,6 +12,7 @@ import numpy as np
 
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.datasets.class_names import ClassNames
+from dff_onnx.datasets.ilsvrc_predictions import PREDICTIONS
 from dff_onnx.errors import DffError
 from dff_onnx.files import printable, write_atomically
 from dff_onnx.progress import Progress, Silent
@@ -27,8 +28,6 @@ from dff_onnx.runs.class_maps import ClassMaps, make_class_maps
 from dff_onnx.runs.drawing import LEGENDS, draw_overlays
 from dff_onnx.runs.mapping import Mapping
 from dff_onnx.runs.write import write_findings
-
-PREDICTIONS = "predictions.csv"
 
 
 def run_cam(
@@ -111,4 +110,6 @@ def _overlay(made: ClassMaps, index: int, picture: Pixels, places: list[int]) ->
 def _label(concept: ConceptFound, answers: Sequence[Answer]) -> str:
     """The class and its probability, where it is among the best."""
     said = next((a.probability for a in answers if a.number == concept.class_number), None)
-    return concept.label if said is None else f"{said:.0%} {concept.label}"
+    if said is None:
+        return concept.label
+    return f"{said:.0%} {concept.label}" if said >= 0.005 else f"<1% {concept.label}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from dff_onnx.cam.boxes import FRACTION
 from dff_onnx.errors import UsageError
 from dff_onnx.images import Resize
 from dff_onnx.runs.settings import Overlays, overlays_of
@@ -12,9 +13,8 @@ from dff_onnx.runs.settings import Overlays, overlays_of
 Method = Literal["cam", "grad-cam", "eigen-cam", "score-cam", "ablation-cam"]
 BoxRule = Literal["paper", "release", "heuristic"]
 
-# Share of the maximum at which boxes are cut: CAM's, and Grad-CAM's.
+# Share of the maximum at which boxes are cut, where it is not CAM's.
 FRACTIONS: dict[Method, float] = {"grad-cam": 0.15}
-FRACTION = 0.2
 MOST = 20  # classes of a picture
 
 
@@ -31,10 +31,12 @@ class CamSettings:
         resize: of the pictures.
         crops: 10 looks at four corners and the centre, 224 of 256 pixels, and their mirror images, as CAM's released
             code does.
+        from_minimum: take each map from its own minimum up, as the demonstration of the released code does; by default
+            values below zero speak against a class, and are off.
         per_image: scale each map by its own peak, not by the class's peak over the set.
         box: `paper`: the largest region above a fraction of the map's maximum; `release`: the boxes of the released
             code, a loose and a tight one; `heuristic`: those, and five guesses of the top three classes.
-        fraction: of the maximum; 0.2, and 0.15 for `grad-cam`.
+        fraction: of the maximum, for `paper`; 0.2, and 0.15 for `grad-cam`.
         min_share: of a picture's pixels that a region needs to be listed beside the largest one.
         overlays: how many pictures get an overlay: `all`, `none`, or the first so many.
     """
@@ -44,6 +46,7 @@ class CamSettings:
     classes: tuple[int, ...] = ()
     resize: Resize = field(default_factory=Resize)
     crops: int = 1
+    from_minimum: bool = False
     per_image: bool = False
     box: BoxRule = "paper"
     fraction: float | None = None
@@ -56,15 +59,19 @@ class CamSettings:
                 raise UsageError(f"{option}: {value!r} is not one of {', '.join(get_args(choices))}")
         if not isinstance(self.top, int) or not 1 <= self.top <= MOST:
             raise UsageError(f"classes: top1 to top{MOST} can be mapped, found top{self.top}")
-        if len(set(self.classes)) != len(self.classes):
-            raise UsageError(f"classes: each class once is needed, found {', '.join(map(str, self.classes))}")
+        if twice := [number for number in self.classes if self.classes.count(number) > 1]:
+            raise UsageError(f"classes: each class is mapped once, and class {twice[0]} is named twice; leave one out")
         if self.crops not in (1, 10):
             raise UsageError(f"crops: 1 or 10 is needed, found {self.crops}")
         if self.crops == 10 and self.resize != Resize("square", 256):
             raise UsageError("crops: ten crops of 224 are cut from a square of 256 pixels; use --size 256")
         if not 0 < self.share_of_maximum < 1:
             raise UsageError(f"fraction: a figure between 0 and 1 is needed, found {self.fraction}")
-        if self.box == "heuristic" and (self.classes or self.top < 3 or self.method == "eigen-cam"):
+        if self.fraction is not None and self.box != "paper":
+            raise UsageError(f"fraction: goes with --box paper; {self.box} has grey levels of its own, leave it out")
+        if self.box == "heuristic" and self.method == "eigen-cam":
+            raise UsageError("box: the heuristic's boxes are of three classes, and eigen-cam has one map of no class")
+        if self.box == "heuristic" and (self.classes or self.top < 3):
             raise UsageError(
                 "box: the heuristic's five boxes are of each picture's top three classes; use top3 or more"
             )
@@ -86,6 +93,7 @@ class CamSettings:
             "resize": self.resize.mode,
             "size": self.resize.pixels,
             "crops": self.crops,
+            "from_minimum": self.from_minimum,
             "box": self.box,
             **({"fraction": self.share_of_maximum} if self.box == "paper" else {}),
             "min_share": self.min_share,

@@ -41,7 +41,7 @@ def spoken_for(
         return [()] * len(W)
     weights = np.asarray(class_weights(W * peaks[:, None], evidence.head), np.float32)
     best = ranked_classes(weights, SPOKEN_FOR).tolist()
-    names = evidence.names.names
+    names = evidence.names.apart()
     return [
         tuple(ClassWeight(n, names[n], float(weights[j, n])) for n in best[j] if peaks[j] > 0 and weights[j, n] > 0)
         for j in range(len(W))

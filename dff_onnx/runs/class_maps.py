@@ -175,7 +175,8 @@ class _Work:
 def _gathered(work: _Work, mapped: Sequence[_Mapped], failures: Sequence[ImageError]) -> ClassMaps:
     settings = work.settings
     peaks = _set_peaks(mapped) if not settings.per_image else {}
-    images = tuple(_image(one, work, peaks) for one in mapped)
+    names = work.names.apart()
+    images = tuple(_image(one, work.mapping.method, names, peaks) for one in mapped)
     found = Found(
         fingerprint=work.activations.fingerprint,
         device=work.activations.device,
@@ -205,16 +206,15 @@ def _set_peaks(mapped: Sequence[_Mapped]) -> dict[int | None, float]:
     return peaks
 
 
-def _image(one: _Mapped, work: _Work, peaks: dict[int | None, float]) -> ImageFound:
+def _image(one: _Mapped, method: str, names: Sequence[str], peaks: dict[int | None, float]) -> ImageFound:
     table, here = [], []
     for place, (number, heat, found) in enumerate(zip(one.shown, one.maps, one.boxed, strict=True)):
         own = max(float(heat.max()), 0.0)
         peak = peaks.get(number, own)
-        name = work.mapping.method if number is None else work.names.names[number]
         table.append(
             ConceptFound(
                 number=place,
-                name=name,
+                name=method if number is None else names[number],
                 colour=hexadecimal(colour(place)),
                 energy=None,
                 threshold=found.threshold,

@@ -15,7 +15,7 @@ from dff_onnx.backbone.session import Backbone
 from dff_onnx.backbone.tail import Tail
 from dff_onnx.backbone.tail_gradient import TailGradient
 from dff_onnx.datasets.class_names import ClassNames
-from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.errors import ModelError, NoHeadError, UsageError
 from dff_onnx.images import Resize
 from dff_onnx.learning.head_file import FittedHead, read_head
 from dff_onnx.records import Fingerprint, Preprocessing
@@ -98,7 +98,8 @@ def open_classifier(
     linear = None if head is None else str(head)
     found = _head(file, method, features, linear)
     if found is not None:
-        return Classifier(opening.backbone(file.path, found.features), head_mapping(method, found.head))
+        said = {"head": found.answer} if linear else {}
+        return Classifier(opening.backbone(file.path, found.features), head_mapping(method, found.head, said))
     if method == "grad-cam":
         raise ModelError(
             f"{file.path}: Grad-CAM needs a file of gradients wherever the features are not just pooled for a linear "
@@ -107,7 +108,8 @@ def open_classifier(
     layer = resolve_layer(file.model, features, file.path) if features else deepest_layer(file)
     answer = answer_named(file, linear) if linear else None
     tail = Tail.open(file.path, layer, answer, opening.device, 1, opening.accelerator)
-    return Classifier(opening.backbone(file.path, layer), tail_mapping(method, tail))
+    made_of = {"head": answer} if answer else {}
+    return Classifier(opening.backbone(file.path, layer), tail_mapping(method, tail, made_of=made_of))
 
 
 def deepest_layer(file: ModelFile) -> str:
@@ -129,7 +131,7 @@ def _head(file: ModelFile, method: Method, features: str | None, linear: str | N
     """The head; None where there is none and the method needs none."""
     try:
         found = find_head(file, features if method == "cam" else None, linear)
-    except ModelError:
+    except NoHeadError:
         if method == "cam":
             raise
         return None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.datasets.class_names import ClassNames, names_for
+from dff_onnx.errors import UsageError
 from dff_onnx.factorization import Factorization, factorize, whole_images
 from dff_onnx.files import root_of, walk_pictures
 from dff_onnx.maps import heat_map, offsets, peaks, scores, set_thresholds
@@ -58,11 +59,16 @@ def discover(
             ImageNet's where it has as many.
 
     Raises:
-        UsageError: when there is no such folder, or k is impossible for it.
+        UsageError: when there is no such folder, k is impossible for it, or there are names and no such head.
         NoImagesError: when it has no usable picture.
         ModelError: when the network's activations cannot be factorized.
     """
     folder, settings, progress = Path(folder), settings or Settings(), progress or Silent()
+    if names is not None and activations.head is None:
+        raise UsageError(
+            f"class names: no classifier's head takes the activations of {activations.fingerprint.layer!r} as they "
+            "are, so concepts have no classes; leave the names out, or name the layer that the head takes"
+        )
     paths = walk_pictures(folder)
     progress.start("reading", len(paths))
     rows = collect(root_of(folder), paths, activations, settings.resize, progress)

@@ -141,27 +141,31 @@ def head_mapping(method: Method, head: LinearHead, made_of: dict[str, str] | Non
     return Weighted(method, head.classes, head.scores, _each_picture(head, _head_score_weights), made_of)
 
 
-def tail_mapping(method: Method, tail: Tail, gradient: TailGradient | None = None) -> Mapping:
+def tail_mapping(
+    method: Method, tail: Tail, gradient: TailGradient | None = None, made_of: dict[str, str] | None = None
+) -> Mapping:
     """A method for any classifier, through its tail.
 
     Args:
         method: all but `cam`.
         tail: from the features to the scores.
         gradient: of it, for `grad-cam`.
+        made_of: see `Mapping`.
     """
+    made_of = made_of or {}
 
     def scores_of(A: Array) -> Array:
         return tail(_planes(A))
 
     match method:
         case "eigen-cam":
-            return Eigen(tail.classes, scores_of)
+            return Eigen(tail.classes, scores_of, made_of=made_of)
         case "grad-cam" if gradient is not None:
-            return Weighted(method, tail.classes, scores_of, _by_gradient(gradient))
+            return Weighted(method, tail.classes, scores_of, _by_gradient(gradient), made_of)
         case "ablation-cam":
-            return Weighted(method, tail.classes, scores_of, lambda A, c: ablation_weights(A, tail, c))
+            return Weighted(method, tail.classes, scores_of, lambda A, c: ablation_weights(A, tail, c), made_of)
         case "score-cam":
-            return Weighted(method, tail.classes, scores_of, lambda A, c: score_weights(A, tail, c))
+            return Weighted(method, tail.classes, scores_of, lambda A, c: score_weights(A, tail, c), made_of)
     raise ValueError(f"{method} is not made of a tail")
 
 

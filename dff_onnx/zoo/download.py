@@ -100,9 +100,11 @@ def _fetched(weights: Weights, part: Path, target: Path, progress: Progress) -> 
 
 def _unreachable(weights: Weights, part: Path, target: Path, why: str) -> NetworkError:
     kept = _size(part)
-    note = f"; the {kept / MIB:.1f} MiB that came are kept, and the same command goes on with them" if kept else ""
+    going_on = f"the {kept / MIB:.1f} MiB that came are kept, and the same command goes on with them"
+    again = going_on if kept else "try again"
     return NetworkError(
-        f"{weights.url}: cannot be downloaded ({why}){note}; or download it on another machine and put it at {target}"
+        f"{weights.url}: cannot be downloaded ({why}); {again}, or download it on another machine and put it at "
+        f"{target}"
     )
 
 

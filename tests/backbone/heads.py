@@ -247,7 +247,7 @@ WITHOUT: dict[str, tuple[str, tuple[NodeProto, ...], dict[str, Any]]] = {
         (node("GlobalAveragePool", ["image"], ["pooled"]), node("Conv", ["pooled", "thin"], ["logits"])),
         {"start": []},
     ),
-    "features only": ("has no output with one score a class: it is a backbone without a classifier", (),
+    "features only": (r"has no output with one score a class \(relu1\): it is a backbone without a classifier", (),
                       {"outputs": ("relu1",)}),
     "features of a batch, and of nothing else": (
         "Mul 'logits', which is no linear layer",

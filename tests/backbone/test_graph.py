@@ -121,6 +121,10 @@ def test_names_are_tensors_or_nodes_and_others_get_the_nearest(tmp_path: Path) -
     assert resolve_layer(plain(), "rectifier", tmp_path) == "relu1"
     with pytest.raises(ModelError, match=r"no layer 'relu3'; the nearest: .*relu2"):
         resolve_layer(plain(), "relu3", tmp_path)
+    with pytest.raises(ModelError, match=r"no layer 'ELU'; the nearest: relu1, relu2 \("):
+        resolve_layer(plain(), "ELU", tmp_path)
+    with pytest.raises(ModelError, match=r"no layer 'xyz'; the last: .*relu2"):
+        resolve_layer(plain(), "xyz", tmp_path)
 
 
 def test_without_a_name_the_only_grid_is_taken_or_candidates_are_said(tmp_path: Path) -> None:

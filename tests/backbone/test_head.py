@@ -28,8 +28,8 @@ from heads import (
     node,
     reduced,
 )
-from nets import by_hand, gated, plain, saved
-from onnx import ModelProto, TensorProto, numpy_helper
+from nets import by_hand, gated, plain, saved, weights
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from dff_onnx.backbone.graph import layout_of
 from dff_onnx.backbone.head import FoundHead, answer_named, find_head, head_of_layer
@@ -295,3 +295,28 @@ def test_real_classifiers_give_their_own_scores(real_data: Path, name: str, feat
     A = np.moveaxis(by_hand(file.model, features, pixels), 1, -1)
     expected = by_hand(file.model, "logits", pixels)
     assert np.abs(found.head.scores(A) - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_more_channels_than_a_network_has_classes_are_no_maps(tmp_path: Path) -> None:
+    many = 9000
+    maps = node("Conv", ["relu1", "many"], ["maps"], strides=[16, 16])  # no linear layer: it leaves places out
+    made = network(maps, node("Relu", ["maps"], ["on"]), node("GlobalAveragePool", ["on"], ["logits"]))
+    made.graph.initializer.append(weights("many", many, CHANNELS, 1, 1))
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", many, 1, 1]))
+    with pytest.raises(ModelError, match=f"pools {many} channels, more than 8192 classes"):
+        head_of(made, tmp_path)
+    assert head_of_layer(load_model(saved(made, tmp_path)), "on") is None
+
+
+def test_pooled_features_may_be_classes_for_class_maps_but_are_no_evidence_for_concepts(tmp_path: Path) -> None:
+    made = network(node("GlobalAveragePool", ["relu1"], ["logits"]))
+    found = head_of(made, tmp_path)
+    assert (found.features, found.learned) == ("relu1", False)
+    assert head_of_layer(load_model(saved(made, tmp_path)), "relu1") is None
+
+
+def test_a_classifier_that_names_no_layer_is_opened_where_its_head_looks(tmp_path: Path) -> None:
+    made = network(reduced(), node("MatMul", ["pooled", "wt"], ["logits"]))
+    backbone = Backbone.open(saved(made, tmp_path), device="cpu")
+    assert backbone.fingerprint.layer == "relu1" and backbone.head is not None and backbone.assumed
+    assert not Backbone.open(device="cpu").assumed  # the embedded one says it

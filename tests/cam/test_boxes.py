@@ -50,6 +50,11 @@ def test_the_maximum_is_that_of_the_whole_upsampled_map(size: Grid) -> None:
         np.testing.assert_allclose(upsampled_maxima(maps, size), whole, rtol=2e-6)
 
 
+def test_a_fifth_of_the_maximum_is_where_a_map_is_cut() -> None:
+    maps = np.array([[[1.0, 0.21, 0.19, 0.0]]], np.float32)
+    assert largest_box(map_regions(maps, Grid(1, 4))[0]) == Box(0, 0, 2, 1)
+
+
 def test_a_value_must_exceed_the_fraction_and_not_only_reach_it() -> None:
     maps = np.array([[[1.0, 0.25, 0.25000003, 0.0]]], np.float32)
     assert [region.box for region in map_regions(maps, Grid(1, 4), 0.25)[0].regions] == [

@@ -89,6 +89,16 @@ def test_all_classes_of_a_picture_share_its_runs_and_silent_channels_are_not_run
     assert sizes == [3, 2, 2, 1, 2, 2, 2, 2, 1]
 
 
+def test_a_negative_score_does_not_turn_the_weights_around() -> None:
+    head, A = LinearHead(np.array([[1.0, -3.0]]), np.zeros(1)), np.array([[[[2.0, 3.0]]]])
+
+    def score(features: Any) -> Any:
+        return head.scores(np.moveaxis(features, 1, -1))
+
+    for weights in (head_ablation(A, head, np.array([[0]])), ablation_weights(A, score, np.array([[0]]))):
+        np.testing.assert_allclose(weights, [[[2 / 7, -9 / 7]]])
+
+
 def test_a_score_of_nothing_leaves_finite_weights() -> None:
     A = activations()
     balanced = LinearHead(np.array([[1.0, -1, 0, 0, 0]]), np.zeros(1))

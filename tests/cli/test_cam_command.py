@@ -76,7 +76,28 @@ def test_classes_are_named_mapped_and_printed(home: Path) -> None:
     results = json.loads(made.stdout)
     assert [one["name"] for one in results["images"][0]["table"]] == ["dog", "ape"]
     assert "cam of a network of 5 classes" in made.stderr and max(map(len, made.stderr.splitlines())) <= 80
+    assert "  mapped in all: dog, ape\n" in made.stderr
     assert (home / "out" / "predictions.csv").is_file() and (home / "out" / "overlays" / "a.png").is_file()
+
+
+@pytest.mark.parametrize("words", ["top2", "Top2", " top 2 "])
+def test_the_best_classes_may_be_asked_for_with_a_space_or_a_capital(home: Path, words: str) -> None:
+    made = call("--model", "net.onnx", "--classes", words)
+    assert made.exit_code == 0, made.output
+    assert 'classes = "top2"' in (home / "out" / "run.toml").read_text() and "mapped in all" not in made.stderr
+
+
+def test_a_list_may_have_spaces_around_its_commas(home: Path) -> None:
+    made = call("--model", "net.onnx", "--class-names", "names.txt", "--classes", " dog , 0 ")
+    assert made.exit_code == 0, made.output
+    assert "classes = [3, 0]" in (home / "out" / "run.toml").read_text()
+
+
+def test_a_preprocessing_that_nobody_said_is_told(home: Path) -> None:
+    assert home.is_dir()
+    assert "net.onnx: does not say its preprocessing" in call("--model", "net.onnx").stderr
+    said = call("--model", "net.onnx", "--mean", "0.5,0.5,0.5", "--std", "1,1,1", "--overwrite")
+    assert said.exit_code == 0 and "does not say" not in said.stderr
 
 
 def test_other_methods_take_what_has_no_pooled_head(home: Path) -> None:
@@ -100,7 +121,11 @@ def test_other_methods_take_what_has_no_pooled_head(home: Path) -> None:
         ("--model net.onnx --classes zebra", 2, "class 'zebra': there is no such class"),
         ("--model net.onnx --classes 5", 2, "their numbers are 0 to 4"),
         ("--model net.onnx --classes top0", 2, "top1 to top20"),
-        ("--model net.onnx --classes 1,1", 2, "each class once"),
+        ("--model net.onnx --classes 1,1", 2, "each class is mapped once, and class 1 is named twice"),
+        ("--model net.onnx --classes top2,1", 2, "--classes: top2 stands alone in 'top2,1'"),
+        ("--model net.onnx --classes 1,,2", 2, "--classes: a class is missing in '1,,2'"),
+        ("--model net.onnx --features EAT", 5, r"has no layer 'EAT'; the nearest: features \("),
+        ("--model compact --method eigen-cam", 5, "it is a backbone without a classifier"),
         ("--model net.onnx --class-names two.txt", 2, "2 are given and the network has 5 classes"),
         ("--model net.onnx --gradients net.onnx", 2, "goes with --method grad-cam"),
         ("--model net.onnx --method grad-cam --gradients net.onnx", 5, "is no file of a tail's gradient"),

@@ -151,6 +151,7 @@ MISTAKES = {
     "no model": (["run", "{in}", "-o", "{tmp}/o", "--model", "{tmp}/x.onnx"], 2, "no such file"),
     "k = 0": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "-k", "0"], 2, "at least one concept"),
     "k too large": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "-k", "9"], 2, "9 concepts are more"),
+    "names": (["run", "{in}", "-o", "{tmp}/o", "--foreground", "--class-names", "x"], 2, "--class-names does not go"),
     "two kinds": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "-k", "2", "--foreground"], 2, "leave one"),
     "mode of no CRF": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--crf-mode", "joint"], 2, "needs --crf"),
     "odd fraction": (["run", "{in}", "-o", "{tmp}/o", "--model", "{model}", "--fraction", "0.2"], 2, "has no effect"),

@@ -114,6 +114,14 @@ def test_a_class_that_is_not_there_or_not_alone_is_a_mistake(text: str, sentence
     assert len(str(caught.value)) < 500
 
 
+def test_names_that_several_classes_share_are_told_apart_by_numbers() -> None:
+    apart = imagenet_names().apart()
+    assert len(set(apart)) == 1000
+    assert {number: name for number, name in enumerate(apart) if name != imagenet_names().names[number]} == {
+        134: "crane (134)", 517: "crane (517)", 638: "maillot (638)", 639: "maillot (639)",
+    }  # fmt: skip
+
+
 def test_an_exact_name_comes_before_pieces_of_others() -> None:
     names = ClassNames(("cat", "wild cat", "12"), (None, None, None))
     assert names.find("CAT") == 0 and names.find("wild") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,18 @@ from dff_onnx.records import Grid
 SIZE = Grid(HEIGHT, WIDTH)
 
 
-def opened(tmp_path: Path, text: str = "1 wall\n7 dining table\n\n254 sky\n") -> LabelMaps:
+def four_bits() -> bytes:
+    """A PNG of four bits of grey, all 1, which Pillow reads as 17."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = zlib.compress((b"\0" + b"\x11" * (WIDTH // 2)) * HEIGHT)
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 4, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def opened(tmp_path: Path, text: str = "1 wall\n7 dining table\n17 lamp\n\n254 sky\n") -> LabelMaps:
     (tmp_path / "maps").mkdir(exist_ok=True)
     (tmp_path / "names.txt").write_text(text)
     return read_label_maps(tmp_path / "maps", tmp_path / "names.txt")
@@ -31,7 +44,7 @@ def test_numbers_are_read_and_void_is_no_label(mode: str, tmp_path: Path) -> Non
     assert maps.file("a/b.jpg") == path and maps.file("a/c.jpg") is None
     values[0, 0] = 0
     np.testing.assert_array_equal(maps.read(path, SIZE), values)
-    assert maps.names == {1: "wall", 7: "dining table", 254: "sky"}
+    assert maps.names == {1: "wall", 7: "dining table", 17: "lamp", 254: "sky"}
 
 
 def test_what_does_not_fit_is_refused_with_its_file(tmp_path: Path) -> None:
@@ -43,6 +56,9 @@ def test_what_does_not_fit_is_refused_with_its_file(tmp_path: Path) -> None:
         maps.read(path, Grid(WIDTH, HEIGHT))
     Image.new("RGB", (WIDTH, HEIGHT)).save(path)
     with pytest.raises(DatasetError, match="mode RGB"):
+        maps.read(path, SIZE)
+    path.write_bytes(four_bits())
+    with pytest.raises(DatasetError, match="mode L;4; save 8 bits grey"):
         maps.read(path, SIZE)
     Image.new("L", (WIDTH, HEIGHT)).save(path, "JPEG")
     with pytest.raises(DatasetError, match="is no PNG file"):

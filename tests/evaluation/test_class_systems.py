@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.backbone.session import Backbone
+from dff_onnx.cam.vote import Vote
 from dff_onnx.cli.eval_ import eval_
 from dff_onnx.datasets.class_names import names_for
 from dff_onnx.errors import ModelError, UsageError
@@ -42,13 +43,16 @@ from dff_onnx.evaluation import (
     tables,
     terminal,
 )
+from dff_onnx.evaluation.group_classes import Voted
+from dff_onnx.evaluation.located import by_class
 from dff_onnx.evaluation.opening import VocChoice
 from dff_onnx.images import Resize
-from dff_onnx.maps import mask, upsample
+from dff_onnx.maps import Threshold, mask, upsample
 from dff_onnx.metrics import localized, mask_counts
-from dff_onnx.records import IMAGENET_MEAN, IMAGENET_STD, Box
+from dff_onnx.records import IMAGENET_MEAN, IMAGENET_STD, Box, Grid
 from dff_onnx.runs.cam_settings import CamSettings
 from dff_onnx.runs.class_maps import make_class_maps
+from dff_onnx.runs.collect import Collected, Seen
 from dff_onnx.runs.mapping import head_mapping
 
 SMALL = Resize("square", SIDE)
@@ -145,6 +149,16 @@ def test_both_ways_to_cut_agree_with_opencv_numpy_and_scipy(tmp_path: Path, back
             inter, union = int((on & square()).sum()), int((on | square()).sum())
             assert score.inter == pytest.approx(inter, abs=2) and score.union == pytest.approx(union, abs=2)
             assert score.hit == (box_iou(on, square()) > 0.5)
+
+
+def test_a_threshold_of_the_group_takes_what_speaks_against_the_class_for_zero() -> None:
+    heat = np.array([[[-9.0, 1.0, -9.0, 1.0]]], np.float32)
+    size = Grid(1, 16)
+    seen = Seen(Path("a.png"), size, size, Grid(1, 4))
+    rows = Collected(np.zeros((4, 1), np.float32), (seen,), ())
+    found = by_class(Voted(Vote(0, 1, 1, 1.0), (heat,)), rows, ClassSettings(Resize(), Threshold()))
+    full = upsample(np.maximum(heat, 0), 1, 16)
+    np.testing.assert_array_equal(found.mask(0), full[0] >= np.percentile(full, 75))
 
 
 def box_iou(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> float:

@@ -118,6 +118,13 @@ def test_a_table_fits_80_columns_and_there_is_a_plot(figures: FineFigures) -> No
     assert "<b>" not in finegrained_markdown(hostile) and "<i>" not in finegrained_markdown(hostile)
 
 
+def test_columns_stay_apart_where_everything_is_right(figures: FineFigures) -> None:
+    labels = tuple(picture.label for picture in figures.pictures)
+    right = replace(figures, steps=tuple(replace(step, found=labels) for step in figures.steps))
+    lines = [line for line in finegrained_terminal(right).splitlines() if "(100.0 to 100.0)" in line]
+    assert len(lines) == 3 and all(line.count("(100.0 to 100.0) ") == 1 and len(line) <= 80 for line in lines)
+
+
 def test_a_crop_is_cut_at_full_resolution_and_then_resized(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")

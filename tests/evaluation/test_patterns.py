@@ -12,12 +12,17 @@ from fake_backbone import Colours
 from layouts import write_mask
 from PIL import Image
 
+from dff_onnx.datasets.class_names import ClassNames
 from dff_onnx.datasets.label_maps import LabelMaps, read_label_maps
 from dff_onnx.errors import DatasetError, NoImagesError, UsageError
 from dff_onnx.evaluation.patterns import Patterns, evaluate_patterns, patterns_json, patterns_terminal
 from dff_onnx.images import Resize
+from dff_onnx.linear_head import LinearHead
 from dff_onnx.maps import Threshold
 from dff_onnx.records import Grid
+from dff_onnx.runs.cam import run_cam
+from dff_onnx.runs.cam_settings import CamSettings
+from dff_onnx.runs.mapping import Cam
 from dff_onnx.runs.run import run
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.stored import read_run
@@ -120,6 +125,19 @@ def test_of_several_maps_one_is_named(home: Path) -> None:
         red = int(stored.masks(0)[1][32, 32])  # which of the two is on at the table
     assert [one.concept for one in found_by] == ["concept 0", "concept 1"]
     assert found_by[red].ranks[0].label == TABLE and found_by[1 - red].ranks[0].label == RUG
+
+
+def test_two_classes_of_one_name_are_told_apart(home: Path) -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[16:48, 16:48] = (10, 220, 10)
+    Image.fromarray(pixels).save(home / "pictures" / "3.png")
+    head = LinearHead(np.eye(2, 4, dtype=np.float32), np.zeros(2, np.float32))  # red, green
+    names, settings = ClassNames(("crane", "crane"), (None, None)), CamSettings(top=1, resize=Resize("square", 64))
+    run_cam(home / "pictures", home / "cranes", Colours(), Cam(head), names, settings)
+    with read_run(home / "cranes") as stored:
+        with pytest.raises(UsageError, match="maps of 2 classes; say with --concept which: crane"):
+            evaluate_patterns(stored, regions(home))
+        assert [evaluate_patterns(stored, regions(home), number).pictures for number in ("0", "1")] == [3, 1]
 
 
 def test_what_is_printed_fits_80_columns_and_json_has_all(home: Path) -> None:

@@ -353,3 +353,12 @@ def test_a_tails_scores_and_its_gradients_are_of_one_network(tails: ModuleType, 
     direction = gradient(A, np.array([2]))
     ahead, behind = (tail(A + sign * step * direction)[0, 2] for sign in (1, -1))
     assert (ahead - behind) / (2 * step) == pytest.approx(float((direction**2).sum()), rel=2e-2)
+
+
+def test_a_slice_of_a_shape_may_run_backwards_over_axes_that_are_not_named() -> None:
+    from dff_onnx.export.onnx_call import Call
+    from dff_onnx.export.onnx_shapes import ON_HOST
+
+    whole = helper.make_node("Slice", ["x", "start", "end", "", "step"], ["y"])
+    figures = {"x": np.arange(4), "start": ints(-1), "end": ints(-(2**31)), "step": ints(-1)}
+    assert ON_HOST["Slice"](Call(None, whole, figures, 13, PATH)).tolist() == [3, 2, 1, 0]

@@ -54,6 +54,7 @@ def test_a_head_comes_back_as_it_was(tmp_path: Path) -> None:
     [
         ({"names": ("a", "b")}, "2 names"),
         ({"names": ("a", "b", "b")}, "2 names"),
+        ({"names": ("a", "b", "\x1b[2J")}, "control character: '.x1b"),
         ({"pictures": (1, 2)}, "2 counts"),
         ({"pictures": (1, 2, -3)}, "no counts"),
         ({"pictures": (1, 2, True)}, "no counts"),
@@ -75,6 +76,8 @@ HOSTILE = attacks("weights", WEIGHTS) | {
     "names in one text": told(names="abc"),
     "a name that is a list": told(names=[["a"], "b", "c"]),
     "two equal names": told(names=["a", "a", "b"]),
+    "a name that clears the screen": told(names=["a", "b", "\x1b[2J"]),
+    "a name of two lines": told(names=["a", "b", "c\nd"]),
     "unit as a number": told(unit=1),
     "counts in a text": told(pictures="345"),
     "a count that is text": told(pictures=[3, "4", 5]),

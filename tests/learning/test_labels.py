@@ -38,4 +38,6 @@ def test_splits_and_trees_that_tell_nothing_apart_are_refused() -> None:
         labels_by_folder([*PATHS, "loose.jpg"])
     with pytest.raises(UsageError, match="is the only class"):
         labels_by_folder(PATHS[:2])
+    with pytest.raises(UsageError, match=r"the folder 'a.nb' is a class, and its name cannot stand in a line"):
+        labels_by_folder([*PATHS, "a\nb/1.jpg"])
     assert labels_by_split([*PATHS, "loose.jpg"], ["loose*"]).pictures == (1,)

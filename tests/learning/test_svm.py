@@ -83,6 +83,13 @@ def test_cross_validation_chooses_what_scikit_learn_chooses() -> None:
     assert again.head.weights.tobytes() == fitted.head.weights.tobytes()
 
 
+def test_of_equally_good_values_of_C_the_smallest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, labels = clouds(noise=0.1)
+    monkeypatch.setattr("dff_onnx.learning.svm.GRID", (10.0, 100.0, 1000.0))
+    fitted = fit_svm(points, labels, 4, C=None)
+    assert (fitted.C, fitted.accuracy) == (10.0, 1.0)
+
+
 def test_class_accuracy_is_balanced_accuracy() -> None:
     rng = np.random.default_rng(0)
     known, found = rng.choice(3, 50, p=[0.7, 0.2, 0.1]), rng.integers(0, 3, 50)

@@ -178,6 +178,16 @@ def test_a_long_name_ends_in_an_ellipsis_and_not_at_the_edge() -> None:
     assert not np.array_equal(legend("i" * 24), legend("i" * 25))
 
 
+def test_a_label_alone_has_more_room_than_one_among_others() -> None:
+    def legend(*names: str) -> NDArray[np.uint8]:
+        return overlay(photograph(8, 900), blobs(len(names)), [colour(0)] * len(names), names, SET)[8:]
+
+    long = "American Staffordshire terrier"
+    assert not np.array_equal(legend(long), legend(long + "s"))
+    np.testing.assert_array_equal(legend(long, "a"), legend(long + "s", "a"))
+    np.testing.assert_array_equal(legend("i" * 61), legend("i" * 62))
+
+
 def test_the_png_is_lossless_rgb_and_always_the_same() -> None:
     pixels = drawn(photograph(), blobs(3))
     data = encode_png(pixels)

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from fake_backbone import Colours
 from PIL import Image
+from scipy.special import softmax
 
 from dff_onnx.datasets.class_names import ClassNames
-from dff_onnx.errors import NoImagesError, UsageError
+from dff_onnx.errors import ModelError, NoImagesError, UsageError
 from dff_onnx.images import Resize
 from dff_onnx.linear_head import LinearHead
 from dff_onnx.runs.cam import run_cam
 from dff_onnx.runs.cam_settings import CamSettings
 from dff_onnx.runs.class_maps import ClassMaps, make_class_maps
+from dff_onnx.runs.crops import look
 from dff_onnx.runs.export_masks import export_masks
 from dff_onnx.runs.label import check_shared
 from dff_onnx.runs.mapping import Cam, Mapping, head_mapping
@@ -115,6 +117,13 @@ def test_the_released_boxes_and_the_five_guesses(folder: Path) -> None:
     assert first[0].area == max(box.area for box in first)
 
 
+def test_maps_may_be_taken_from_their_minimum_up(folder: Path) -> None:
+    plain, moved = made(folder), made(folder, CamSettings(top=2, resize=SQUARE, from_minimum=True))
+    for one, other in zip(plain.maps, moved.maps, strict=True):
+        np.testing.assert_allclose(other, one - one.min(axis=(1, 2), keepdims=True), atol=1e-6)
+    assert moved.found.images[0].table[0].peak > plain.found.images[0].table[0].peak
+
+
 def test_eigen_cam_has_one_map_for_all_classes(folder: Path) -> None:
     found = made(folder, CamSettings(method="eigen-cam", top=2, resize=SQUARE), head_mapping("eigen-cam", HEAD))
     assert [len(image.table) for image in found.images] == [1, 1]
@@ -145,6 +154,39 @@ def test_ten_crops_find_the_same_place(tmp_path: Path) -> None:
     assert found.maps[0].shape == (1, 64, 64) and found.images[0].answers[0].name == "red"
     assert box is not None
     assert np.abs(np.subtract((box.x0, box.y0, box.x1, box.y1), (96, 64, 160, 128))).max() <= 8
+
+
+def test_ten_crops_answer_with_the_means_of_their_scores_and_probabilities() -> None:
+    pixels = np.full((256, 256, 3), 120, np.uint8)
+    pixels[:40, :40] = (250, 10, 10)  # in one crop alone, and its mirror image
+    pixels[216:, 216:] = (10, 130, 10)
+    settings = CamSettings(top=2, resize=Resize("square", 256), crops=10)
+    looked = look([pixels], Colours(), Cam(LinearHead(HEAD.weights * 50, HEAD.bias)), settings)
+    cuts = [pixels[y : y + 224, x : x + 224] for y, x in ((0, 0), (0, 32), (32, 0), (32, 32), (16, 16))]
+    A = Colours()(np.stack([*cuts, *(cut[:, ::-1] for cut in cuts)])).mean(axis=(2, 3))
+    scores = 50 * A @ HEAD.weights.T + HEAD.bias
+    np.testing.assert_allclose(looked.scores, scores.mean(axis=0, keepdims=True), rtol=1e-5, atol=1e-6)
+    shares = softmax(scores, axis=1)
+    assert np.ptp(shares, axis=0).max() > 0.1
+    np.testing.assert_allclose(looked.probabilities, shares.mean(axis=0, keepdims=True), rtol=1e-5)
+    assert looked.classes.tolist() == [np.argsort(-shares.mean(axis=0)).tolist()[:2]]
+
+
+@pytest.mark.parametrize("resize", [SQUARE, Resize("long", 64)])
+def test_any_number_of_workers_writes_the_same_bytes(resize: Resize, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(11):  # neighbours of several sizes in one part, and a bad one among them
+        pixels = rng.integers(0, 255, (64 + 16 * (number % 3), 96, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number:02d}.png")
+    (tmp_path / "pictures" / "02b.png").write_bytes(b"no picture")
+    written = []
+    for workers in (0, 1, 5):
+        backbone = Colours()
+        backbone.workers = workers
+        run_cam(tmp_path / "pictures", tmp_path / str(workers), backbone, Cam(HEAD), NAMES, CamSettings(resize=resize))
+        written.append(files(tmp_path / str(workers)))
+    assert written[0] == written[1] == written[2] and "overlays/10.png" in written[0]
 
 
 def test_a_run_writes_its_files_and_repeats_their_bytes(folder: Path, tmp_path: Path) -> None:
@@ -205,6 +247,16 @@ def test_masks_of_named_classes_are_exported_by_class(folder: Path, tmp_path: Pa
     assert (tmp_path / "masks" / "labels.txt").read_text() == "background\n=green\nred\n"
 
 
+def test_classes_of_one_name_keep_their_own_masks_and_boxes(folder: Path, tmp_path: Path) -> None:
+    names = ClassNames(("crane", "crane", "blue", "yellow"), (None,) * 4)
+    run_cam(folder, tmp_path / "out", Colours(), Cam(HEAD), names, CamSettings(classes=(1, 0), resize=SQUARE))
+    with read_run(tmp_path / "out") as run:
+        export_masks(run, tmp_path / "masks", ("voc",))
+    assert (tmp_path / "masks" / "labels.txt").read_text() == "background\ncrane (1)\ncrane (0)\n"
+    coco = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert [one["name"] for one in coco["categories"]] == ["crane (0)", "crane (1)"]
+
+
 def test_masks_and_names_of_each_pictures_best_classes_are_refused(folder: Path, tmp_path: Path) -> None:
     run_cam(folder, tmp_path / "out", Colours(), Cam(HEAD), NAMES, SETTINGS)
     with read_run(tmp_path / "out") as run:
@@ -237,6 +289,16 @@ def test_bad_pictures_are_listed_and_the_others_mapped(folder: Path, tmp_path: P
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("crops", [1, 10])
+@pytest.mark.parametrize("method", ["cam", "grad-cam", "eigen-cam", "score-cam", "ablation-cam"])
+def test_a_network_that_overflows_is_refused_with_its_layer(folder: Path, method: Any, crops: int) -> None:
+    endless = LinearHead(np.full((4, 4), np.inf, np.float32), np.zeros(4, np.float32))
+    settings = CamSettings(method, crops=crops, resize=Resize("square", 256) if crops == 10 else SQUARE)
+    with pytest.raises(ModelError, match=r"layer .*: its activations give scores or maps that are not finite; take"):
+        made(folder, settings, head_mapping(method, endless))
+
+
 def test_a_class_that_is_not_there_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="there is no class 4; the network has 0 to 3"):
         made(folder, CamSettings(classes=(4,), resize=SQUARE))
@@ -246,11 +308,13 @@ def test_a_class_that_is_not_there_is_refused(folder: Path) -> None:
     ("wrong", "sentence"),
     [
         ({"top": 0}, "top1 to top20"),
-        ({"classes": (1, 1)}, "each class once"),
+        ({"classes": (1, 2, 1)}, "class 1 is named twice"),
         ({"crops": 5}, "1 or 10"),
         ({"crops": 10}, "use --size 256"),
         ({"fraction": 1.0}, "between 0 and 1"),
+        ({"fraction": 0.5, "box": "release"}, "goes with --box paper; release has grey levels"),
         ({"box": "heuristic", "top": 2}, "top three"),
+        ({"box": "heuristic", "method": "eigen-cam"}, "eigen-cam has one map of no class"),
         ({"box": "tight"}, "paper, release, heuristic"),
         ({"method": "gradcam"}, "grad-cam"),
         ({"overlays": -1}, "all, none or a number"),

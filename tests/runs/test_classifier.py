@@ -228,13 +228,36 @@ def test_of_several_answers_the_named_one_counts_also_without_a_linear_head(name
 def test_of_several_linear_heads_the_named_one_counts_for_every_method(tmp_path: Path) -> None:
     path = saved([*POOLED, node("Gemm", ["flat", "hidden"], ["second"], name="fc2")], tmp_path,
                  outputs={"logits": CLASSES, "second": CHANNELS})  # fmt: skip
-    with pytest.raises(ModelError, match=r"has several heads \(logits, second\); name one of them with --head"):
-        open_classifier(path, opening=CPU)
     for method in METHODS:
+        with pytest.raises(ModelError, match=r"has several heads \(logits, second\); name one of them with --head"):
+            open_classifier(path, method, opening=CPU)
         for features in (None, "relu1") if method in ("score-cam", "ablation-cam", "eigen-cam") else (None,):
             classifier = open_classifier(path, method, head="fc2", features=features, opening=CPU)
             assert classifier.backbone.fingerprint.layer == (features or FEATURES)
+            assert classifier.mapping.made_of == {"head": "second"}, "another head makes other files of the same layer"
             assert_works(classifier, scores_by_hand(path, classifier, "second"), method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_no_method_can_use_is_told_in_the_same_words_for_all(method: Method, tmp_path: Path) -> None:
+    rows = [node("Flatten", ["image"], ["row"]), node("Gemm", ["row", "wide", "b"], ["logits"], transB=1)]
+    graph = helper.make_graph(
+        rows,
+        "net",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", CLASSES])],
+        [drawn("wide", CLASSES, 3 * SIZE * SIZE), TENSORS[3]],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (tmp_path / "flat.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(ModelError, match="no layer with a grid of features, so there is no place to map"):
+        open_classifier(tmp_path / "flat.onnx", method, opening=CPU)
+    damaged = network(POOLED)
+    weights = next(tensor for tensor in damaged.graph.initializer if tensor.name == "w")
+    weights.CopyFrom(numpy_helper.from_array(np.full((CLASSES, CHANNELS), np.nan, np.float32), "w"))
+    (tmp_path / "nan.onnx").write_bytes(damaged.SerializeToString())
+    with pytest.raises(ModelError, match="'w' holds NaN or infinite values"):
+        open_classifier(tmp_path / "nan.onnx", method, opening=CPU)
 
 
 def test_cam_needs_a_linear_head(tmp_path: Path) -> None:

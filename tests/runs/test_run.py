@@ -15,6 +15,7 @@ from PIL import Image
 
 import dff_onnx.runs.discover as discover_file
 from dff_onnx.concepts.bank import read_bank
+from dff_onnx.datasets.class_names import names_for
 from dff_onnx.errors import ModelError, NoImagesError, OutputError, UsageError
 from dff_onnx.factorization import whole_images
 from dff_onnx.images import Resize
@@ -61,6 +62,12 @@ def test_regions_are_those_of_the_mask_at_the_pictures_size(folder: Path) -> Non
         masks = mask(upsample(found.heat_map(index), image.size.height, image.size.width), thresholds)
         for here, on in zip(image.concepts, masks, strict=True):
             assert here.share == pytest.approx(on.mean(), abs=1e-4)
+
+
+def test_names_of_classes_without_a_head_are_refused_before_any_picture_is_read(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no classifier's head takes the activations of"):
+        run(folder, tmp_path / "out", Colours(), SMALL, names=names_for(3))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_writes_what_the_design_lists(folder: Path, tmp_path: Path) -> None:

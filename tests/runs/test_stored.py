@@ -133,6 +133,7 @@ HOSTILE: dict[str, Any] = {
     "a threshold as text": lambda r: r["concepts"][0].update(threshold="0"),
     "a threshold beyond float32": lambda r: r["concepts"][0].update(threshold=10**400),
     "a negative threshold": lambda r: r["concepts"][0].update(threshold=-1),
+    "a concept without energy, as class maps have it": lambda r: r["concepts"][0].update(energy=None),
     "a colour that is CSS": lambda r: r["concepts"][0].update(colour="red;background:url(x)"),
     "a name that is a list": lambda r: r["concepts"][0].update(name=["ear"]),
     "a path outside": path_is("../x.png"),
