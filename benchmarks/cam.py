@@ -30,7 +30,7 @@ from dff_onnx.records import Preprocessing
 from dff_onnx.runs.cam import run_cam
 from dff_onnx.runs.cam_settings import CamSettings
 from dff_onnx.runs.classifier import Classifier, Opening, open_classifier
-from dff_onnx.runs.collect import BATCH
+from dff_onnx.runs.parts import BATCH
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ import numpy as np
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.files import walk_pictures
 from dff_onnx.images import Resize, read_picture
-from dff_onnx.runs.collect import BATCH
+from dff_onnx.runs.parts import BATCH
 from dff_onnx.runs.run import run
 from dff_onnx.runs.settings import Settings
 

@@ -68,23 +68,21 @@ class LinearHead:
         chosen = np.asarray(classes, np.intp)
         return replace(self, weights=to_numpy(self.weights)[chosen], bias=to_numpy(self.bias)[chosen])
 
-    def maps(self, rows: Array, classes: Sequence[int] | None = None) -> Array:
-        """What each place says for some classes: `M_c = w_c . A` (CAM), without the bias where it is not rectified.
+    def maps(self, rows: Array) -> Array:
+        """What each place says for all classes: `M_c = w_c . A` (CAM), without the bias where it is not rectified.
 
         Args:
             rows: `(..., c)` features, channels last.
-            classes: by number; all by default.
 
         Returns:
             `(..., classes)`, the type of `rows`.
 
         >>> head = LinearHead(np.array([[1.0, -1.0], [0.0, 2.0]]), np.zeros(2))
-        >>> head.maps(np.array([[3.0, 1.0]]), [0]).tolist()
-        [[2.0]]
+        >>> head.maps(np.array([[3.0, 1.0]])).tolist()
+        [[2.0, 2.0]]
         """
         xp = namespace_of(rows)
-        chosen = slice(None) if classes is None else np.asarray(classes, np.intp)
-        weights, bias = (like(np.ascontiguousarray(to_numpy(held)[chosen]), rows) for held in (self.weights, self.bias))
+        weights, bias = (like(to_numpy(held), rows) for held in (self.weights, self.bias))
         # As one matrix: products of stacks are one small product after the other.
         values = xp.reshape(rows, (-1, rows.shape[-1])) @ xp.matrix_transpose(weights)
         if self.rectified:

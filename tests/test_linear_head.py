@@ -55,8 +55,8 @@ def test_maps_are_figures_worked_by_hand() -> None:
     head = LinearHead(WEIGHTS, BIAS)
     assert (head.classes, head.channels) == (3, 2)
     assert head.maps(A).tolist() == [[[[3, -4, -1], [-1, 8, -3]]]]
-    assert head.maps(A, [2, 0]).tolist() == [[[[-1, 3], [-3, -1]]]]
-    assert head.maps(A, []).shape == (1, 1, 2, 0)
+    assert head.only([2, 0]).maps(A).tolist() == [[[[-1, 3], [-3, -1]]]]
+    assert head.only([]).maps(A).shape == (1, 1, 2, 0)
     assert LinearHead(WEIGHTS, BIAS, rectified=True).maps(A).tolist() == [[[[3.5, 0, 1], [0, 9, 0]]]]
 
 
@@ -133,7 +133,7 @@ def test_pooled_rectified_maps_are_the_scores(pool: Pool) -> None:
 def test_it_runs_on_a_foreign_device(options: dict[str, Any]) -> None:
     features, head = drawn(**options)
     far = away(features)
-    np.testing.assert_allclose(home(head.maps(far, [6, 0, 2])), head.maps(features, [6, 0, 2]), rtol=1e-9)
+    np.testing.assert_allclose(home(head.only([6, 0, 2]).maps(far)), head.maps(features)[..., [6, 0, 2]], rtol=1e-9)
     np.testing.assert_allclose(home(head.scores(far)), head.scores(features), rtol=1e-9)
     np.testing.assert_allclose(home(unit_length(far[:, 0, 0, :])), unit_length(features[:, 0, 0]), rtol=1e-9)
 

@@ -90,12 +90,6 @@ def find_head(file: ModelFile, features: str | None = None, linear: str | None =
     return graph.moved(chosen, resolve_layer(file.model, features, file.path)) if features else chosen
 
 
-def head_of_layer(file: ModelFile, layer: str) -> FoundHead | None:
-    """The head that looks at a layer, None where the file has none that does."""
-    found = usual_head(file)
-    return found if found and found.features == layer else None
-
-
 def usual_head(file: ModelFile) -> FoundHead | None:
     """The only head of a classifier that learned one, else None."""
     graph = _Graph(file.model, file.path)

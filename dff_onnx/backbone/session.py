@@ -14,7 +14,7 @@ from dff_onnx.backbone.cuda_graphs import CudaGraphs
 from dff_onnx.backbone.cut import Sign, rows_model
 from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.graph import default_layer, metadata_of, nonnegative_neighbours, resolve_layer
-from dff_onnx.backbone.head import head_of_layer, usual_head
+from dff_onnx.backbone.head import FoundHead, usual_head
 from dff_onnx.backbone.image_input import settled
 from dff_onnx.backbone.model_file import ModelFile, load_model
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
@@ -70,7 +70,7 @@ class Backbone:
     @classmethod
     def open(
         cls,
-        path: str | Path | None = None,
+        path: str | Path | ModelFile | None = None,
         layer: str | None = None,
         *,
         device: Device = "auto",
@@ -82,7 +82,7 @@ class Backbone:
         """Reads and checks an ONNX file and starts a session on it.
 
         Args:
-            path: the file; by default the embedded backbone.
+            path: the file, or what `load_model` made of it; by default the embedded backbone.
             layer: the tensor to take; by default the one that the file's metadata or its only grid-shaped output says,
                 else the one that a classifier's head looks at.
             device: `auto`, `cpu`, or `cuda` or `tensorrt`, which are errors where they do not really run.
@@ -99,17 +99,15 @@ class Backbone:
             DeviceError: when a device, or CUDA graphs, were asked for and are not there.
             UsageError: when there is no such file, or `preprocessing` contradicts what the file says.
         """
-        path = Path(path) if path is not None else embedded_model()
-        file = load_model(path)
-        model = file.model
-        name = resolve_layer(model, layer, path) if layer else _usual_layer(file)
+        file = path if isinstance(path, ModelFile) else load_model(path if path is not None else embedded_model())
+        model, path, seen = file.model, file.path, usual_head(file)
+        name = resolve_layer(model, layer, path) if layer else _usual_layer(file, seen)
         metadata = metadata_of(model, path)
         if metadata and preprocessing and preprocessing != metadata.preprocessing:
             raise UsageError(f"{path}: says its preprocessing itself; leave out the options that set another")
         rows, signed = rows_model(model, name, path, sign)
         nonnegative = sign != "keep" or name in nonnegative_tensors(model.graph)
         understood = metadata.preprocessing if metadata else settled(model, path, preprocessing)
-        seen = head_of_layer(file, name) if sign == "keep" else None
         accelerator = accelerator or Accelerator()
         session = _start(rows.SerializeToString(), device, threads, accelerator, path)
         if accelerator.cuda_graph and not cuda_present():
@@ -123,7 +121,7 @@ class Backbone:
             workers=max(2, min(MOST_WORKERS, available_cores() // (threads or available_cores()))),
             fixed=_fixed_axes(session, understood),
             session=session,
-            head=seen.head if seen else None,
+            head=seen.head if seen and seen.features == name and sign == "keep" else None,
             assumed=metadata is None and preprocessing is None and understood.dtype == "float32",
             graphs=CudaGraphs(session) if accelerator.cuda_graph else None,
         )
@@ -188,15 +186,14 @@ class Backbone:
         return self.device != "cpu" and cuda_present()
 
 
-def _usual_layer(file: ModelFile) -> str:
+def _usual_layer(file: ModelFile, head: FoundHead | None) -> str:
     """The layer to take when none is named."""
     try:
         return default_layer(file.model, file.path)
     except ModelError:
-        found = usual_head(file)
-        if found is None or found.features not in nonnegative_tensors(file.model.graph):
+        if head is None or head.features not in nonnegative_tensors(file.model.graph):
             raise
-        return found.features
+        return head.features
 
 
 def _start(model: bytes, device: Device, threads: int | None, accelerator: Accelerator, path: Path) -> Session:

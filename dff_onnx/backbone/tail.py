@@ -18,7 +18,7 @@ from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.backbone.graph import layout_of, resolve_layer
 from dff_onnx.backbone.head import PASSING, PROBABILITIES, no_scores
 from dff_onnx.backbone.image_input import image_input, input_layout, open_inputs
-from dff_onnx.backbone.model_file import load_model
+from dff_onnx.backbone.model_file import ModelFile, load_model
 from dff_onnx.backbone.nodes import constants, references
 from dff_onnx.backbone.runtime import Accelerator, Device, Session, create_session, device_of_session, runtime_errors
 from dff_onnx.backbone.shapes import FLOATS, PROBE, Shape, TensorShape, shapes_of
@@ -58,7 +58,7 @@ class Tail:
     @classmethod
     def open(
         cls,
-        path: str | Path,
+        path: str | Path | ModelFile,
         layer: str,
         answer: str | None = None,
         device: Device = "auto",
@@ -68,7 +68,7 @@ class Tail:
         """Reads and checks a classifier and starts a session on what lies behind a layer.
 
         Args:
-            path: the ONNX file.
+            path: the ONNX file, or what `load_model` made of it.
             layer: the tensor whose features are given, or the node that makes it.
             answer: the tensor of the scores; by default the only output of one figure a class.
             device: `auto`, `cpu`, or `cuda` or `tensorrt`, which are errors where they do not really run.
@@ -80,7 +80,7 @@ class Tail:
             DeviceError: when a device was asked for and is not there.
             UsageError: when there is no such file.
         """
-        file = load_model(path)
+        file = path if isinstance(path, ModelFile) else load_model(path)
         made = tail_model(file.model, layer, answer, file.path)
         session = start(made, device, threads, Accelerator((accelerator or Accelerator()).engines), file.path)
         _, channels, *_ = session.get_inputs()[0].shape

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dff_onnx.arrays import Array, to_numpy
+from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.cam.boxes import FRACTION, largest_box, map_regions
+from dff_onnx.cam.class_maps import class_maps
 from dff_onnx.datasets.cub import LabelledPicture, LabelledSet
 from dff_onnx.datasets.dataset import clipped, counted
 from dff_onnx.errors import DatasetError, ImageError, NoImagesError
@@ -30,6 +32,7 @@ from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Box, Grid
 from dff_onnx.report.found import Failure
 from dff_onnx.runs.features import PooledRows, pooled_rows, streamed
+from dff_onnx.runs.parts import Batch
 
 StepName = Literal["full image", "map crop", "true box"]
 WHOLE = 2**31  # a longer side than any picture has: nothing is shrunk before it is cut
@@ -141,12 +144,12 @@ def evaluate_finegrained(
     everything = list(range(len(dataset.pictures)))
     full = work.rows("full pictures", everything, lambda index: read_picture(work.path(index), settings.resize))
     first, head = work.step("full image", full)
-    boxes = work.boxes(full, head)
+    boxes, lost = work.boxes(full, head)
     crops = work.rows("crops by maps", list(boxes), lambda index: work.crop(index, boxes[index]))
     second, _ = work.step("map crop", crops)
     truths = work.rows("crops by true boxes", crops.items, work.true_crop)
     third, _ = work.step("true box", truths)
-    return work.figures(((first, full), (second, crops), (third, truths)), boxes)
+    return work.figures(((first, full), (second, crops), (third, truths)), boxes, lost)
 
 
 def read_crop(path: Path, box: Box | None, resize: Resize) -> Picture:
@@ -160,9 +163,11 @@ def read_crop(path: Path, box: Box | None, resize: Resize) -> Picture:
     Raises:
         ImageError: when the file cannot be used.
     """
-    if box is None:
-        return read_picture(path, resize)
-    part = read_original(path, WHOLE)[box.y0 : box.y1, box.x0 : box.x1]
+    return read_picture(path, resize) if box is None else _cut(read_original(path, WHOLE), box, resize)
+
+
+def _cut(pixels: NDArray[np.uint8], box: Box, resize: Resize) -> Picture:
+    part = pixels[box.y0 : box.y1, box.x0 : box.x1]
     size = Grid(*part.shape[:2])
     image = Image.fromarray(np.ascontiguousarray(part))
     small = image.resize(resize.target(size.width, size.height), Image.Resampling.BILINEAR)
@@ -209,24 +214,29 @@ class _Work:
         found = answers(np.asarray(fitted.head.of_pooled(rows.values)))
         return Step(name, fitted.C, fitted.converged, tuple(found.tolist())), fitted.head
 
-    def boxes(self, rows: PooledRows[int], head: LinearHead) -> Boxes:
-        """Of each picture, the box of the map of the class that it is given."""
+    def boxes(self, rows: PooledRows[int], head: LinearHead) -> tuple[Boxes, dict[int, ImageError]]:
+        """Of each picture, the box of the map of the class that it is given; pictures that are no longer there."""
         classes = dict(zip(rows.items, answers(np.asarray(head.of_pooled(rows.values))).tolist(), strict=True))
 
-        def look(batch: Sequence[tuple[int, Picture]], features: Array) -> list[Box | None]:
-            found = []
-            for place, (index, picture) in enumerate(batch):
-                values: NDArray[np.float32] = to_numpy(head.maps(features[place], [classes[index]]))
-                maps = np.ascontiguousarray(values.transpose(2, 0, 1), np.float32)
-                found.append(largest_box(map_regions(maps, picture.original, self.settings.fraction)[0]))
-            return found
+        def look(batch: Batch[int], features: Array) -> list[Box | None]:
+            maps = to_numpy(class_maps(features, head, np.asarray([[classes[index]] for index, _ in batch])))
+            return [
+                largest_box(map_regions(one, picture.original, self.settings.fraction)[0])
+                for one, (_, picture) in zip(maps, batch, strict=True)
+            ]
 
         def read(index: int) -> Picture:
             return read_picture(self.path(index), self.settings.resize)
 
         self.progress.start("class maps", len(rows.items))
-        seen = streamed(rows.items, read, self.activations, look, self.progress)
-        return {index: box for index, box in seen if not isinstance(box, ImageError)}
+        found, lost = Boxes(), dict[int, ImageError]()
+        with single_threaded_blas():
+            for index, box in streamed(rows.items, read, self.activations, look, self.progress):
+                if isinstance(box, ImageError):
+                    lost[index] = box
+                else:
+                    found[index] = box
+        return found, lost
 
     def crop(self, index: int, box: Box | None) -> Picture:
         return read_crop(self.path(index), box, self.settings.resize)
@@ -241,13 +251,15 @@ class _Work:
                 f"{known.path}: its box {known.box.x0},{known.box.y0},{known.box.x1},{known.box.y1} lies outside its "
                 f"{pixels.shape[1]}x{pixels.shape[0]} pixels; fetch the set again"
             )
-        return read_crop(known.path, box, self.settings.resize)
+        return _cut(pixels, box, self.settings.resize)
 
-    def figures(self, steps: Sequence[tuple[Step, PooledRows[int]]], boxes: Boxes) -> FineFigures:
+    def figures(
+        self, steps: Sequence[tuple[Step, PooledRows[int]]], boxes: Boxes, lost: dict[int, ImageError]
+    ) -> FineFigures:
         """What all steps say of the test pictures that all could use."""
         last = steps[-1][1].items
         used = [index for index in last if not self.dataset.pictures[index].train]
-        failures = {index: error for _, rows in steps for index, error in rows.failures}
+        failures = lost | {index: error for _, rows in steps for index, error in rows.failures}
         return FineFigures(
             dataset=shown(self.dataset.name),
             classes=tuple(map(shown, self.dataset.classes)),

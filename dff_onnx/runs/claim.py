@@ -87,23 +87,25 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _differences(earlier: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> list[str]:
+    """Of the tables that two runs must share: a setting that one of them alone has is a difference, too."""
     found: list[str] = []
-    for key, value in now.items():
-        before = earlier.get(key)
+    for key in {**earlier, **now} if at else now:
+        before, value = earlier.get(key), now.get(key)
         if isinstance(value, Mapping):
             found += _differences(before if isinstance(before, Mapping) else {}, value, f"{at}{key}.")
         elif before != value:
-            there = "nothing" if before is None else repr(before)
-            found.append(f"{at}{key}: {there} there, {value!r} now")
+            there, here = ("nothing" if one is None else repr(one) for one in (before, value))
+            found.append(f"{at}{key}: {there} there, {here} now")
     return found
 
 
 def _remove_earlier(out: Path) -> None:
-    """What belongs to the run that is replaced and would not be written anew: its pictures, and its concepts' names."""
+    """What belongs to the run that is replaced and may not be written anew."""
     try:
         for folder in (out / "overlays", out / "label"):
             if folder.is_dir():
                 shutil.rmtree(folder)
-        (out / "labels.json").unlink(missing_ok=True)
+        for name in ("labels.json", "bank.npz", "predictions.csv"):
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{error.filename}: the earlier run's file cannot be removed ({error.strerror})") from error

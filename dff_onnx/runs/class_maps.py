@@ -17,7 +17,7 @@ from dff_onnx.cam.guesses import Guess
 from dff_onnx.datasets.class_names import ClassNames
 from dff_onnx.errors import ImageError, NoImagesError, UsageError
 from dff_onnx.files import printable, root_of, walk_pictures
-from dff_onnx.images import Picture, batches, read_picture
+from dff_onnx.images import Picture, read_picture
 from dff_onnx.maps import MaskFound
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Grid
@@ -26,12 +26,12 @@ from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.report.predictions import Prediction
 from dff_onnx.runs.cam_settings import CamSettings
 from dff_onnx.runs.class_evidence import source_of
-from dff_onnx.runs.collect import BATCH, Seen
+from dff_onnx.runs.collect import Seen
 from dff_onnx.runs.crops import Looked, look
 from dff_onnx.runs.discovery import failure_of
 from dff_onnx.runs.map_boxes import Boxed, boxed, guesses_of
 from dff_onnx.runs.mapping import Mapping
-from dff_onnx.threads import in_order
+from dff_onnx.runs.parts import Batch, in_parts, stacked
 
 ANSWERS = 5  # of a picture, listed whatever is mapped
 
@@ -93,8 +93,7 @@ def make_class_maps(
 ) -> ClassMaps:
     """Asks a classifier about the pictures of a folder, and where it looks.
 
-    Neighbours in the list go through the network together; workers take such parts side by side, boxes included.
-    Activations are not kept.
+    Workers take parts of the list side by side, boxes included (`in_parts`). Activations are not kept.
 
     Args:
         folder: of pictures, or one picture.
@@ -116,12 +115,10 @@ def make_class_maps(
     progress.start("mapping", len(paths))
     mapped, failures = list[_Mapped](), list[ImageError]()
     work = _Work(root_of(folder), activations, mapping, names, settings)
-    parts = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
     with single_threaded_blas():
-        for part, found, failed in in_order(parts, work.part, activations.workers):
-            mapped += found
-            failures += failed
-            progress.advance(len(part))
+        for part in in_parts(paths, work.read, work.batch, activations.workers, progress):
+            mapped += (one for batch in part.made for one in batch)
+            failures += (ImageError(path, error.reason) for path, error in part.failures)
     if not mapped:
         raise NoImagesError(f"{folder}: not one of {len(paths)} pictures can be used; the first: {failures[0]}")
     return _gathered(work, mapped, failures)
@@ -137,24 +134,18 @@ class _Work:
     names: ClassNames
     settings: CamSettings
 
-    def part(self, paths: Sequence[Path]) -> tuple[Sequence[Path], list[_Mapped], list[ImageError]]:
-        """A few neighbouring pictures."""
-        pictures, failures = list[tuple[Path, Picture]](), list[ImageError]()
-        for path in paths:
-            try:
-                pictures.append((path, read_picture(self.folder / path, self.settings.resize)))
-            except ImageError as error:
-                failures.append(ImageError(path, error.reason))
-        found = [one for batch in batches(pictures, BATCH) for one in self._batch(batch)]
-        return paths, found, failures
+    def read(self, path: Path) -> Picture:
+        return read_picture(self.folder / path, self.settings.resize)
 
-    def _batch(self, batch: Sequence[tuple[Path, Picture]]) -> Iterator[_Mapped]:
+    def batch(self, batch: Batch[Path]) -> list[_Mapped]:
         """Pictures of one size."""
-        looked = look([picture.pixels for _, picture in batch], self.activations, self.mapping, self.settings)
+        looked = look(stacked(batch), self.activations, self.mapping, self.settings)
         boxes = boxed(looked.maps, [picture.original for _, picture in batch], self.settings)
+        made = []
         for i, ((path, picture), found) in enumerate(zip(batch, boxes, strict=True)):
             seen = Seen(path, picture.original, Grid(*picture.pixels.shape[:2]), Grid(*looked.maps.shape[2:]))
-            yield self._mapped(seen, looked, i, found)
+            made.append(self._mapped(seen, looked, i, found))
+        return made
 
     def _mapped(self, seen: Seen, looked: Looked, i: int, found: tuple[Boxed, ...]) -> _Mapped:
         scores, shares = looked.scores[i], looked.probabilities[i]

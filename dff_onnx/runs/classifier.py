@@ -47,10 +47,10 @@ class Opening:
     preprocessing: Preprocessing | None = None
     accelerator: Accelerator | None = None
 
-    def backbone(self, path: Path, layer: str, sign: Sign = "keep") -> Backbone:
+    def backbone(self, file: ModelFile, layer: str, sign: Sign = "keep") -> Backbone:
         """Up to a layer, for calls that run side by side."""
         return Backbone.open(
-            path,
+            file,
             layer,
             device=self.device,
             preprocessing=self.preprocessing,
@@ -58,6 +58,10 @@ class Opening:
             threads=1,
             accelerator=self.accelerator,
         )
+
+    def tail(self, file: ModelFile, layer: str, answer: str | None = None) -> Tail:
+        """From a layer on, for calls that run side by side."""
+        return Tail.open(file, layer, answer, self.device, 1, self.accelerator)
 
 
 def open_classifier(
@@ -99,7 +103,7 @@ def open_classifier(
     found = _head(file, method, features, linear)
     if found is not None:
         said = {"head": found.answer} if linear else {}
-        return Classifier(opening.backbone(file.path, found.features), head_mapping(method, found.head, said))
+        return Classifier(opening.backbone(file, found.features), head_mapping(method, found.head, said))
     if method == "grad-cam":
         raise ModelError(
             f"{file.path}: Grad-CAM needs a file of gradients wherever the features are not just pooled for a linear "
@@ -107,9 +111,9 @@ def open_classifier(
         )
     layer = resolve_layer(file.model, features, file.path) if features else deepest_layer(file)
     answer = answer_named(file, linear) if linear else None
-    tail = Tail.open(file.path, layer, answer, opening.device, 1, opening.accelerator)
+    tail = opening.tail(file, layer, answer)
     made_of = {"head": answer} if answer else {}
-    return Classifier(opening.backbone(file.path, layer), tail_mapping(method, tail, made_of=made_of))
+    return Classifier(opening.backbone(file, layer), tail_mapping(method, tail, made_of=made_of))
 
 
 def deepest_layer(file: ModelFile) -> str:
@@ -144,8 +148,8 @@ def _with_gradients(file: ModelFile, gradients: str | Path, features: str | None
     gradient = TailGradient.open(gradients, opening.device, 1, opening.accelerator)
     layer = resolve_layer(file.model, features, file.path) if features else gradient.layer
     gradient.check_belongs(file.sha256, layer, file.path)
-    tail = Tail.open(file.path, layer, device=opening.device, threads=1, accelerator=opening.accelerator)
-    return Classifier(opening.backbone(file.path, layer), tail_mapping("grad-cam", tail, gradient))
+    tail = opening.tail(file, layer)
+    return Classifier(opening.backbone(file, layer), tail_mapping("grad-cam", tail, gradient))
 
 
 def _with_trained_head(path: Path, method: Method, head: Path, features: str | None, opening: Opening) -> Classifier:
@@ -158,7 +162,7 @@ def _with_trained_head(path: Path, method: Method, head: Path, features: str | N
             "(sha256); take that network, or train another head with `dff-onnx fit`"
         )
     layer, sign = _unsigned(file, wanted.layer)
-    backbone = opening.backbone(path, features or layer, sign)
+    backbone = opening.backbone(file, features or layer, sign)
     if backbone.fingerprint != wanted:
         differs = "layer" if backbone.fingerprint.layer != wanted.layer else "preprocessing"
         raise ModelError(

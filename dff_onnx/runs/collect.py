@@ -6,18 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import empty_rows
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import ImageError, ModelError, NoImagesError
-from dff_onnx.images import Picture, Resize, batches, read_picture
+from dff_onnx.images import Picture, Resize, read_picture
 from dff_onnx.progress import Progress
 from dff_onnx.records import Grid
-from dff_onnx.threads import in_order
-
-BATCH = 4  # more only leave the processor's cache: 16 were measured 5 % slower, 32 20 %
+from dff_onnx.runs.parts import Batch, channels_last, in_parts, stacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +88,7 @@ def collect(
 ) -> Collected:
     """Reads the pictures, runs the network, stacks the rows.
 
-    Neighbours in the list go through the network together, a few at a time; workers take such parts side by side,
-    decoding and running the network. What a part holds depends on its place in the list alone, whoever works on it.
+    Workers decode and run the network side by side, see `in_parts`.
 
     Args:
         folder: that `paths` are relative to.
@@ -107,13 +102,18 @@ def collect(
         ModelError: when activations are negative or not finite.
     """
     rows, seen, failures = Rows(len(paths)), list[Seen](), list[ImageError]()
-    parts = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
-    for part in in_order(parts, lambda part: _activated(folder, part, activations, resize), activations.workers):
-        for block in part.blocks:
+
+    def read(path: Path) -> Picture:
+        return read_picture(folder / path, resize)
+
+    def work(batch: Batch[Path]) -> _Block:
+        return _block(batch, activations)
+
+    for part in in_parts(paths, read, work, activations.workers, progress):
+        for block in part.made:
             rows.append(block.rows, len(block.seen))
             seen += block.seen
-        failures += part.failures
-        progress.advance(part.pictures)
+        failures += (ImageError(path, error.reason) for path, error in part.failures)
     A = rows.matrix()
     if A is None:
         raise NoImagesError(f"{folder}: not one of {len(paths)} pictures can be used; the first: {failures[0]}")
@@ -128,28 +128,8 @@ class _Block:
     seen: list[Seen]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What became of a few neighbouring pictures."""
-
-    pictures: int
-    blocks: list[_Block]
-    failures: list[ImageError]
-
-
-def _activated(folder: Path, paths: Sequence[Path], activations: Activations, resize: Resize) -> _Part:
-    """Decodes a few pictures and runs the network on those of one size together."""
-    pictures, failures = list[tuple[Path, Picture]](), list[ImageError]()
-    for path in paths:
-        try:
-            pictures.append((path, read_picture(folder / path, resize)))
-        except ImageError as error:
-            failures.append(ImageError(path, error.reason))
-    return _Part(len(paths), [_block(batch, activations) for batch in batches(pictures, BATCH)], failures)
-
-
-def _block(batch: Sequence[tuple[Path, Picture]], activations: Activations) -> _Block:
-    pixels = np.stack([picture.pixels for _, picture in batch])
+def _block(batch: Batch[Path], activations: Activations) -> _Block:
+    pixels = stacked(batch)
     values = activations(pixels)
     if not activations.nonnegative:
         _check_sign(values, activations)
@@ -160,7 +140,7 @@ def _block(batch: Sequence[tuple[Path, Picture]], activations: Activations) -> _
 def rows_of(values: Array) -> Array:
     """Activations `(n, c, h, w)` as rows `(n h w, c)`; free where channels already lie side by side."""
     n, c, h, w = values.shape
-    return namespace_of(values).moveaxis(values, 1, -1).reshape(n * h * w, c)
+    return channels_last(values).reshape(n * h * w, c)
 
 
 def _check_sign(values: Array, activations: Activations) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.cam.class_maps import probabilities, ranked_classes
 from dff_onnx.cam.release import ten_crop_map, ten_crops
@@ -16,6 +15,7 @@ from dff_onnx.errors import ModelError
 from dff_onnx.maps import shrink
 from dff_onnx.runs.cam_settings import CamSettings
 from dff_onnx.runs.mapping import Mapping
+from dff_onnx.runs.parts import channels_last
 
 # Of the maps of ten crops, along a side: a cell is four pixels, and no network has cells that fine.
 CANVAS_CELLS = 64
@@ -37,13 +37,11 @@ class Looked:
     maps: NDArray[np.float32]
 
 
-def look(
-    pixels: Sequence[NDArray[np.uint8]], activations: Activations, mapping: Mapping, settings: CamSettings
-) -> Looked:
+def look(pixels: NDArray[np.uint8], activations: Activations, mapping: Mapping, settings: CamSettings) -> Looked:
     """Asks the network about pictures of one size.
 
     Args:
-        pixels: `(height, width, 3)` each.
+        pixels: `(n, height, width, 3)`.
         activations, mapping: the network and the method.
         settings: which classes, how many crops.
 
@@ -52,7 +50,7 @@ def look(
     """
     if settings.crops == 10:
         return _joined([_ten(one, activations, mapping, settings) for one in pixels])
-    A = channels_last(activations(np.stack(pixels)))
+    A = channels_last(activations(pixels))
     scores = _finite(mapping.scores(A), activations)
     shares = probabilities(scores)
     classes = wanted_classes(shares, settings)
@@ -99,8 +97,3 @@ def wanted_classes(shares: NDArray[np.float64], settings: CamSettings) -> NDArra
     if settings.classes:
         return np.tile(np.asarray(settings.classes, np.intp), (len(shares), 1))
     return ranked_classes(shares, settings.top)
-
-
-def channels_last(values: Array) -> Array:
-    """Activations `(n, c, h, w)` as `(n, h, w, c)`; free where channels already lie side by side."""
-    return namespace_of(values).moveaxis(values, 1, -1)

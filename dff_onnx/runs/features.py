@@ -10,18 +10,17 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx.arrays import Array, namespace_of, to_numpy
+from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import ImageError, ModelError, NoImagesError
 from dff_onnx.files import printable, root_of, walk_pictures
-from dff_onnx.images import Picture, Resize, batches, read_picture
+from dff_onnx.images import Picture, Resize, read_picture
 from dff_onnx.linear_head import Pool, pooled
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.features_file import Features, read_settings, write_features
 from dff_onnx.report.found import Failure
-from dff_onnx.runs.collect import BATCH
 from dff_onnx.runs.output_file import check_output
-from dff_onnx.threads import in_order
+from dff_onnx.runs.parts import Batch, channels_last, in_parts, stacked
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -141,7 +140,7 @@ def pooled_rows(
         ModelError: when activations are not finite.
     """
 
-    def look(_: Sequence[tuple[T, Picture]], features: Array) -> list[NDArray[np.float32]]:
+    def look(_: Batch[T], features: Array) -> list[NDArray[np.float32]]:
         return list(to_numpy(pooled(features, pool)))
 
     rows, kept, failures = list[NDArray[np.float32]](), list[T](), list[tuple[T, ImageError]]()
@@ -162,36 +161,22 @@ def streamed(
     items: Sequence[T],
     read: Callable[[T], Picture],
     activations: Activations,
-    look: Callable[[Sequence[tuple[T, Picture]], Array], Sequence[R]],
+    look: Callable[[Batch[T], Array], Sequence[R]],
     progress: Progress,
 ) -> Iterator[tuple[T, R | ImageError]]:
-    """Each item with what `look` makes of its activations, or why it cannot be read.
-
-    Neighbours go through the network together, a few at a time, and workers take such parts side by side; what a part
-    holds depends on its place in the list alone, so that any number of workers gives the same values.
+    """Each item with what `look` makes of its activations, or why it cannot be read; a part's failures come first.
 
     Args:
-        items: whatever `read` makes pictures of.
-        read: may raise an ImageError, which takes the result's place.
+        items, read, progress: see `in_parts`; an ImageError takes the result's place.
         activations: the network.
         look: from a few items with their pictures, and their activations `(n, h, w, c)`, to one result for each.
-        progress: is told of every item; the stage is the caller's.
     """
 
-    def work(part: Sequence[T]) -> list[tuple[T, R | ImageError]]:
-        pictures, done = list[tuple[T, Picture]](), list[tuple[T, R | ImageError]]()
-        for item in part:
-            try:
-                pictures.append((item, read(item)))
-            except ImageError as error:
-                done.append((item, error))
-        for batch in batches(pictures, BATCH):
-            values = activations(np.stack([picture.pixels for _, picture in batch]))
-            found = look(batch, namespace_of(values).moveaxis(values, 1, -1))
-            done += zip((item for item, _ in batch), found, strict=True)
-        return done
+    def work(batch: Batch[T]) -> list[tuple[T, R]]:
+        found = look(batch, channels_last(activations(stacked(batch))))
+        return list(zip((item for item, _ in batch), found, strict=True))
 
-    parts = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
-    for done in in_order(parts, work, activations.workers):
-        yield from done
-        progress.advance(len(done))
+    for part in in_parts(items, read, work, activations.workers, progress):
+        yield from part.failures
+        for done in part.made:
+            yield from done

@@ -32,8 +32,8 @@ from nets import by_hand, gated, plain, saved, weights
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from dff_onnx.backbone.graph import layout_of
-from dff_onnx.backbone.head import FoundHead, answer_named, find_head, head_of_layer
-from dff_onnx.backbone.model_file import load_model
+from dff_onnx.backbone.head import FoundHead, answer_named, find_head, usual_head
+from dff_onnx.backbone.model_file import ModelFile, load_model
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.errors import DffError, ModelError, UsageError
 
@@ -57,6 +57,11 @@ def assert_scores(found: FoundHead, made: ModelProto, answer: str = "logits", to
     scores = found.head.scores(features)
     assert np.abs(scores - expected).max() <= tolerance * np.abs(expected).max()
     np.testing.assert_array_equal(by_hand(made, found.answer, pixels).ravel(), by_hand(made, answer, pixels).ravel())
+
+
+def head_of_layer(file: ModelFile, layer: str) -> FoundHead | None:
+    found = usual_head(file)
+    return found if found and found.features == layer else None
 
 
 def head_of(made: ModelProto, folder: Path, **options: Any) -> FoundHead:

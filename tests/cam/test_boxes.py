@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from dff_onnx.cam.boxes import largest_box, map_regions, map_thresholds, set_map_regions, upsampled_maxima
+from dff_onnx.cam.boxes import largest_box, map_regions, map_thresholds, upsampled_maxima
 from dff_onnx.errors import ArrayError, UsageError
-from dff_onnx.maps import upsample
+from dff_onnx.maps import regions_at, upsample
 from dff_onnx.records import Box, Grid
 
 SIZES = [Grid(375, 500), Grid(224, 224), Grid(64, 21), Grid(13, 13), Grid(5, 7)]
@@ -96,9 +96,9 @@ def test_a_constant_map_is_all_on_also_where_it_is_tiny() -> None:
 
 def test_many_pictures_of_many_sizes_are_each_as_if_alone() -> None:
     images = [(smooth_maps(seed, 1 + seed % 3), SIZES[seed % len(SIZES)]) for seed in range(70)]
-    together = list(set_map_regions(images))
+    together = list(regions_at((maps, map_thresholds(maps, size, 0.2), size) for maps, size in images))
     assert together == [map_regions(maps, size) for maps, size in images]
-    assert list(set_map_regions([])) == []
+    assert list(regions_at([])) == []
 
 
 def test_pictures_too_large_are_worked_on_at_2048_and_scaled_back() -> None:

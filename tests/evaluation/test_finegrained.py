@@ -161,6 +161,21 @@ def test_a_picture_that_cannot_be_read_is_listed_once(tmp_path: Path) -> None:
     assert (found.trained, len(found.pictures)) == (11, 11) and all(len(step.found) == 11 for step in found.steps)
 
 
+def test_a_picture_that_goes_while_others_are_looked_at_is_listed(tmp_path: Path) -> None:
+    root = write_scenes(tmp_path / "set", 8)
+
+    class Removing:
+        def start(self, stage: str, total: int | None = None) -> None:  # noqa: ARG002
+            if stage == "class maps":
+                (root / "images" / "no bird" / "1.png").unlink()
+
+        def advance(self, steps: int = 1) -> None: ...
+
+    found = evaluate_finegrained(read_cub(root), Colours(), SETTINGS, Removing())
+    assert [one.path for one in found.failures] == ["images/no bird/1.png"]
+    assert (found.trained, len(found.pictures)) == (12, 11)
+
+
 def test_a_class_without_a_usable_picture_is_named(tmp_path: Path) -> None:
     root = write_scenes(tmp_path / "set", 4)
     for number in (0, 2):

@@ -25,6 +25,8 @@ from dff_onnx.runs.crops import look
 from dff_onnx.runs.export_masks import export_masks
 from dff_onnx.runs.label import check_shared
 from dff_onnx.runs.mapping import Cam, Mapping, head_mapping
+from dff_onnx.runs.run import run
+from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.stored import read_run
 
 # The channels of `Colours` are red, green, blue and grey.
@@ -275,6 +277,22 @@ def test_other_settings_or_another_head_on_the_same_folder_are_refused(folder: P
     other = ClassNames(("r", "g", "b", "y"), (None,) * 4)
     with pytest.raises(UsageError, match="class_names"):
         run_cam(folder, tmp_path / "out", Colours(), Cam(HEAD), other, SETTINGS)
+
+
+def test_a_setting_that_one_run_alone_has_is_a_difference(folder: Path, tmp_path: Path) -> None:
+    run_cam(folder, tmp_path / "out", Colours(), Cam(HEAD, {"head": "fc2"}), NAMES, SETTINGS)
+    with pytest.raises(UsageError, match=r"settings\.head: 'fc2' there, nothing now"):
+        run_cam(folder, tmp_path / "out", Colours(), Cam(HEAD), NAMES, SETTINGS)
+
+
+def test_a_run_that_takes_anothers_place_leaves_nothing_of_it(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(folder, out, Colours(), Settings(k=2, resize=SQUARE))
+    run_cam(folder, out, Colours(), Cam(HEAD), NAMES, SETTINGS, overwrite=True)
+    run_cam(folder, tmp_path / "alone", Colours(), Cam(HEAD), NAMES, SETTINGS)
+    assert files(out) == files(tmp_path / "alone")
+    run(folder, out, Colours(), Settings(k=2, resize=SQUARE), overwrite=True)
+    assert not (out / "predictions.csv").exists() and (out / "bank.npz").is_file()
 
 
 def test_bad_pictures_are_listed_and_the_others_mapped(folder: Path, tmp_path: Path) -> None:
