@@ -8,6 +8,7 @@ banks have equal bytes.
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import re
@@ -26,10 +27,10 @@ from dff_onnx.images import Resize
 from dff_onnx.npy import DAMAGE, add_array, read_header, values_of
 from dff_onnx.records import Fingerprint, Preprocessing
 
-FORMAT = "dff-onnx/bank/1"
-WITH_FOREGROUND = "dff-onnx/bank/2"
+FORMAT = "dff-onnx/bank/3"
 FIGURES = ("thresholds", "peaks", "energy")
 ENTRIES = ("W", *FIGURES, "about")
+QUARTILES = 5  # smallest, quartiles, largest
 LARGEST_VALUE = 1e12
 SIDES = {"W": 2, "foreground": 2}
 # A bank of 1000 concepts in 4096 channels has 16 MiB.
@@ -47,6 +48,8 @@ class Bank:
         colours: `#rrggbb`.
         fingerprint: of the backbone.
         provenance: where the concepts come from, as plain values of JSON; nothing depends on it.
+        resize: at which the network saw the pictures, None where that is not known.
+        losses: of the pictures that the concepts come from: smallest, quartiles, largest; empty where not known.
         foreground: what tells the set's object from its surroundings; a bank with it may have no concepts.
 
     Raises:
@@ -62,6 +65,8 @@ class Bank:
     fingerprint: Fingerprint
     provenance: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     foreground: ForegroundModel | None = None
+    resize: Resize | None = None
+    losses: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.W.ndim != 2 or self.W.shape[1] == 0 or (len(self.W) == 0 and self.foreground is None):
@@ -69,6 +74,7 @@ class Bank:
         self._check_concepts(len(self.W))
         for name in ("W", *FIGURES):
             _check_values(name, getattr(self, name))
+        _check_losses(self.losses)
         if self.foreground is not None:
             _check_foreground(self.foreground, self.W.shape[1])
         lengths = np.linalg.norm(self.W.astype(np.float64), axis=1)  # float32 overflows on what is refused here
@@ -124,11 +130,13 @@ def read_bank(path: str | Path) -> Bank:
 
 def _about(bank: Bank) -> bytes:
     fields: dict[str, Any] = {
-        "format": FORMAT if bank.foreground is None else WITH_FOREGROUND,
+        "format": FORMAT,
         "names": list(bank.names),
         "colours": list(bank.colours),
         "fingerprint": bank.fingerprint.to_dict(),
         "provenance": dict(bank.provenance),
+        "resize": bank.resize.to_dict() if bank.resize else None,
+        "losses": list(bank.losses),
     }
     if bank.foreground is not None:
         model = bank.foreground
@@ -163,10 +171,10 @@ def _array(name: str, content: bytes) -> NDArray[Any]:
 
 
 def _bank(stored: Mapping[str, NDArray[Any]], about: dict[str, Any]) -> Bank:
-    if about["format"] != (WITH_FOREGROUND if "foreground" in stored else FORMAT):
-        raise BankError(
-            f"has format {str(about['format'])[:60]!r}, and this version reads {FORMAT!r} and its successor"
-        )
+    if about["format"] != FORMAT:
+        raise BankError(f"has format {str(about['format'])[:60]!r}, and this version reads {FORMAT!r}")
+    if ("foreground" in stored) != ("foreground" in about):
+        raise BankError("its format allows a foreground's vectors and its figures together only")
     mark, names, colours = about["fingerprint"], about["names"], about["colours"]
     if not (isinstance(mark["model_sha256"], str) and isinstance(mark["layer"], str)):
         raise BankError("its fingerprint names no model and layer")
@@ -177,7 +185,9 @@ def _bank(stored: Mapping[str, NDArray[Any]], about: dict[str, Any]) -> Bank:
         names=tuple(names),
         colours=tuple(colours),
         fingerprint=Fingerprint(mark["model_sha256"], mark["layer"], Preprocessing.from_dict(mark["preprocessing"])),
-        provenance=_provenance(about.get("provenance", {})),
+        provenance=_provenance(about["provenance"]),
+        resize=None if about["resize"] is None else Resize.from_dict(about["resize"]),
+        losses=_losses(about["losses"]),
         foreground=_foreground(stored["foreground"], about["foreground"]) if "foreground" in stored else None,
     )
 
@@ -206,6 +216,18 @@ def _provenance(fields: Any) -> dict[str, str | int | float | bool]:
     if not isinstance(fields, dict) or not all(isinstance(value, str | int | float) for value in fields.values()):
         raise BankError("its provenance is not a table of plain values")
     return fields
+
+
+def _losses(values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list) or not all(type(value) is float for value in values):
+        raise BankError("its losses are no list of figures")
+    return tuple(values)
+
+
+def _check_losses(losses: tuple[float, ...]) -> None:
+    rising = all(0 <= low <= high < math.inf for low, high in itertools.pairwise((0.0, *losses)))
+    if len(losses) not in (0, QUARTILES) or not rising:
+        raise BankError(f"its losses are {str(losses)[:80]}, and {QUARTILES} figures are needed, rising from 0 on")
 
 
 def _check_values(name: str, array: NDArray[Any]) -> None:

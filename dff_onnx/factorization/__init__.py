@@ -2,8 +2,9 @@
 
 from dff_onnx.factorization.estimator import DFF
 from dff_onnx.factorization.factorize import Solver, factorize
+from dff_onnx.factorization.losses import losses
 from dff_onnx.factorization.nnls import nonnegative_least_squares
 from dff_onnx.factorization.result import Factorization
 from dff_onnx.factorization.rows import whole_images
 
-__all__ = ["DFF", "Factorization", "Solver", "factorize", "nonnegative_least_squares", "whole_images"]
+__all__ = ["DFF", "Factorization", "Solver", "factorize", "losses", "nonnegative_least_squares", "whole_images"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from dff_onnx.errors import UsageError
 
@@ -31,6 +31,22 @@ class Resize:
             raise UsageError(f"resize: {self.mode!r} is not one of {', '.join(get_args(Mode))}")
         if not SMALLEST <= self.pixels <= LARGEST:
             raise UsageError(f"size: {SMALLEST} to {LARGEST} pixels are possible, found {self.pixels}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON stores it."""
+        return {"mode": self.mode, "pixels": self.pixels}
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> Resize:
+        """The inverse of `to_dict`; raises `UsageError` for values that cannot be.
+
+        >>> Resize.from_dict({"mode": "short", "pixels": 448})
+        Resize(mode='short', pixels=448)
+        """
+        mode, pixels = (fields.get("mode"), fields.get("pixels")) if isinstance(fields, dict) else (None, None)
+        if mode not in ("square", "short", "long") or type(pixels) is not int:
+            raise UsageError(f"resize: a mode and pixels are needed, found {ascii(fields)[:60]}")
+        return cls(mode, pixels)
 
     def target(self, width: int, height: int) -> tuple[int, int]:
         """Width and height for a picture of this width and height.

@@ -79,7 +79,7 @@ def head_settings(features: Features, settings: FitSettings) -> dict[str, Any]:
         "C": _asked(settings),
         "folder": features.folder,
         "fingerprint": features.fingerprint.to_dict(),
-        "resize": {"mode": features.resize.mode, "pixels": features.resize.pixels},
+        "resize": features.resize.to_dict(),
     }
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from dff_onnx.errors import RefusedError
 from dff_onnx.images import Resize
 from dff_onnx.linear_head import LinearHead, Pool
+from dff_onnx.npz_file import NpzForm, fingerprint_of, npz_bytes, read_npz, refusing, texts_of
 from dff_onnx.records import Fingerprint
-from dff_onnx.report.npz_file import NpzForm, fingerprint_of, npz_bytes, read_npz, refusing, resize_of, texts_of
 
 FORM = NpzForm(
     what="a head",
@@ -77,7 +77,7 @@ class FittedHead:
             "C": self.provenance.get("C_asked"),
             "folder": self.provenance.get("folder"),
             "fingerprint": self.fingerprint.to_dict(),
-            "resize": {"mode": self.resize.mode, "pixels": self.resize.pixels},
+            "resize": self.resize.to_dict(),
         }
 
 
@@ -88,7 +88,7 @@ def head_bytes(fitted: FittedHead) -> bytes:
         "pool": fitted.head.pool,
         "unit": fitted.head.unit,
         "fingerprint": fitted.fingerprint.to_dict(),
-        "resize": {"mode": fitted.resize.mode, "pixels": fitted.resize.pixels},
+        "resize": fitted.resize.to_dict(),
         "pictures": list(fitted.pictures),
         "others": fitted.others,
         "provenance": dict(fitted.provenance),
@@ -114,7 +114,7 @@ def read_head(path: str | Path) -> FittedHead:
             head=LinearHead(arrays["weights"], arrays["bias"], pool=about["pool"], unit=about["unit"]),
             names=texts_of(about["names"], "names"),
             fingerprint=fingerprint_of(about["fingerprint"]),
-            resize=resize_of(about["resize"]),
+            resize=Resize.from_dict(about["resize"]),
             pictures=tuple(about["pictures"]),
             others=about["others"],
             provenance=_provenance(about.get("provenance", {})),

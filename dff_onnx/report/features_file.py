@@ -15,17 +15,16 @@ from numpy.typing import NDArray
 from dff_onnx.errors import RefusedError
 from dff_onnx.images import Resize
 from dff_onnx.linear_head import Pool
-from dff_onnx.records import Fingerprint
-from dff_onnx.report.npz_file import (
+from dff_onnx.npz_file import (
     NpzForm,
     fingerprint_of,
     read_about,
     read_npz,
     refusing,
-    resize_of,
     texts_of,
     write_npz,
 )
+from dff_onnx.records import Fingerprint
 
 FORM = NpzForm(
     what="a file of features",
@@ -75,7 +74,7 @@ class Features:
             "folder": self.folder,
             "fingerprint": self.fingerprint.to_dict(),
             "pool": self.pool,
-            "resize": {"mode": self.resize.mode, "pixels": self.resize.pixels},
+            "resize": self.resize.to_dict(),
         }
 
 
@@ -103,7 +102,7 @@ def read_features(path: str | Path) -> Features:
             paths=_paths(about["paths"]),
             fingerprint=fingerprint_of(about["fingerprint"]),
             pool=about["pool"],
-            resize=resize_of(about["resize"]),
+            resize=Resize.from_dict(about["resize"]),
             folder=_folder(about["folder"]),
         )
 

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dff_onnx.records import Box, Fingerprint, Grid, Region
+from dff_onnx.report.figures import (
+    AppliedFound,
+    ChoiceFound,
+    ClassMapsFound,
+    FaithfulnessFound,
+    ForegroundFound,
+    TruthFound,
+)
 
 Scale = Literal["set", "image"]
 
@@ -55,6 +63,19 @@ class ClassWeight:
 
 
 @dataclass(frozen=True, slots=True)
+class LikeFound:
+    """The concept of a bank that a concept was matched with.
+
+    Attributes:
+        concept: its number in the bank.
+        cosine: of the two directions.
+    """
+
+    concept: int
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
 class ConceptFound:
     """One concept, or one class.
 
@@ -67,6 +88,7 @@ class ConceptFound:
         peak: the largest value of its heat maps over the set.
         classes: that the concept speaks for most, where the network has a head that looks at its layer.
         class_number: of a class; None for a concept.
+        like: the concept of `--like BANK` whose colour and name it has.
     """
 
     number: int
@@ -77,6 +99,7 @@ class ConceptFound:
     peak: float
     classes: tuple[ClassWeight, ...] = ()
     class_number: int | None = None
+    like: LikeFound | None = None
 
     @property
     def label(self) -> str:
@@ -141,6 +164,7 @@ class ImageFound:
         fit, table: the image's own factorization and concepts, where each image has its own.
         overlay: path of its overlay below the run's folder, None where there is none.
         answers: the classifier's classes, best first, where a classifier was asked.
+        loss: `||A-HW||^2 / ||A||^2` of this image's rows; None where there are no concepts but a foreground or classes.
     """
 
     path: str
@@ -152,6 +176,7 @@ class ImageFound:
     table: tuple[ConceptFound, ...] = ()
     overlay: str | None = None
     answers: tuple[Answer, ...] = ()
+    loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,60 +185,6 @@ class Failure:
 
     path: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrialFound:
-    """One way in which foreground mode started; see `dff_onnx.concepts.foreground.Trial`.
-
-    Attributes:
-        pixels: of the size the network saw.
-        prior: `centre` or `border`.
-        quality: by which trials are compared.
-        bimodality, overlap, halves, contact: what it is made of.
-    """
-
-    pixels: int
-    prior: str
-    quality: float
-    bimodality: float
-    overlap: float
-    halves: float
-    contact: float
-
-
-@dataclass(frozen=True, slots=True)
-class ForegroundFound:
-    """How foreground mode went.
-
-    Attributes:
-        sure: `low`, `medium` or `high`.
-        agreement: mean IoU of the masks with those of the trials that were not taken, 0..1.
-        chosen: number of the trial that was taken.
-        trials: all of them.
-    """
-
-    sure: str
-    agreement: float
-    chosen: int
-    trials: tuple[TrialFound, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ClassMapsFound:
-    """How class maps were made.
-
-    Attributes:
-        method: `cam`, `grad-cam`, `eigen-cam`, `score-cam` or `ablation-cam`.
-        classes: how many the classifier knows.
-        names: where their names come from: `imagenet`, a file, `numbers`.
-        box: by which rule boxes were made.
-    """
-
-    method: str
-    classes: int
-    names: str
-    box: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +201,10 @@ class Found:
         foreground: how foreground mode went, where that was asked for; its one concept is then the foreground.
         class_maps: how class maps were made, where they are what was asked for; each image then has its own table, of
             classes, and `scale` says whether a class's peak is that of the set or of the image.
+        applied: the bank that the concepts come from, where nothing was factorized.
+        choice: how `-k auto` went.
+        faithfulness: to the classifier behind the layer, where that was measured.
+        truth: beside masks that somebody drew, where they were given.
     """
 
     fingerprint: Fingerprint
@@ -241,6 +216,19 @@ class Found:
     failures: tuple[Failure, ...]
     foreground: ForegroundFound | None = None
     class_maps: ClassMapsFound | None = None
+    applied: AppliedFound | None = None
+    choice: ChoiceFound | None = None
+    faithfulness: FaithfulnessFound | None = None
+    truth: TruthFound | None = None
+
+    @property
+    def unexplained(self) -> tuple[ImageFound, ...]:
+        """The images that a bank does not explain, worst first."""
+        limit = self.applied.limit if self.applied else None
+        if limit is None:
+            return ()
+        beyond = [image for image in self.images if image.loss is not None and image.loss > limit]
+        return tuple(sorted(beyond, key=lambda image: -(image.loss or 0)))
 
     def concepts_of(self, image: ImageFound) -> tuple[ConceptFound, ...]:
         """The concepts that an image's numbers refer to."""

@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.images.picture import MAX_PIXELS
 from dff_onnx.records import Box, Fingerprint, Grid, Preprocessing, Region
+from dff_onnx.report.figures import ClassMapsFound
 from dff_onnx.report.found import (
     Answer,
-    ClassMapsFound,
     ClassWeight,
     ConceptFound,
     ConceptInImage,
@@ -23,6 +23,7 @@ from dff_onnx.report.found import (
     Fit,
     Found,
     ImageFound,
+    LikeFound,
     Scale,
 )
 from dff_onnx.report.results import SCHEMA
@@ -146,6 +147,7 @@ class _Reader:
             table=table,
             overlay=self._field(image, "overlay", lambda v: v is None or isinstance(v, str), "a path or null"),
             answers=tuple(self._answer(one) for one in self._list(image, "answers")) if "answers" in image else (),
+            loss=self._number(image, "loss") if "loss" in image else None,
         )
 
     def _answer(self, answer: Any) -> Answer:
@@ -193,7 +195,11 @@ class _Reader:
             peak=self._number(concept, "peak"),
             classes=tuple(map(self._weight, self._list(concept, "classes"))) if "classes" in concept else (),
             class_number=self._integer(concept, "class", 0, MOST_ROWS) if "class" in concept else None,
+            like=self._like(concept["like"]) if "like" in concept else None,
         )
+
+    def _like(self, like: Any) -> LikeFound:
+        return LikeFound(self._integer(like, "concept", 0, MOST_ROWS), self._number(like, "cosine", 1))
 
     def _energy(self, concept: Any) -> float | None:
         """Null for a class map."""

@@ -20,12 +20,12 @@ from dff_onnx.report.found import (
     ConceptInImage,
     Failure,
     Fit,
-    ForegroundFound,
     Found,
     ImageFound,
 )
 
 SCHEMA = "dff-onnx/results/1"
+FIGURES = ("foreground", "class_maps", "applied", "choice", "faithfulness", "truth")
 CSV_COLUMNS = ("image", "concept", "name", "score", "x0", "y0", "x1", "y1", "area", "largest")
 # A spreadsheet takes a cell that starts so for a formula (OWASP, "CSV Injection"; full-width signs included). The
 # apostrophe itself is among them so that a reader who drops one leading apostrophe always has the text back.
@@ -41,8 +41,7 @@ def results_json(found: Found) -> bytes:
             "device": found.device,
             "scale": found.scale,
             "fit": _fit(found.fit),
-            **({"foreground": _foreground(found.foreground)} if found.foreground else {}),
-            **({"class_maps": asdict(found.class_maps)} if found.class_maps else {}),
+            **_figures(found),
             "concepts": [_concept(concept) for concept in found.concepts],
             "images": [_image(image) for image in found.images],
             "failures": [_failure(failure) for failure in found.failures],
@@ -135,6 +134,8 @@ def _extent(box: Box) -> tuple[int, int]:
 
 def _image(image: ImageFound) -> dict[str, Any]:
     own: dict[str, Any] = {}
+    if image.loss is not None:
+        own["loss"] = nine_digits(image.loss)
     if image.answers:
         own["answers"] = [_answer(answer) for answer in image.answers]
     if image.table:
@@ -180,6 +181,7 @@ def _concept(concept: ConceptFound) -> dict[str, Any]:
         "peak": nine_digits(concept.peak),
         **({"classes": spoken} if spoken else {}),
         **({} if concept.class_number is None else {"class": concept.class_number}),
+        **({"like": _rounded(asdict(concept.like))} if concept.like else {}),
     }
 
 
@@ -204,15 +206,22 @@ def _fit(fit: Fit | None) -> dict[str, Any] | None:
     }
 
 
-def _foreground(found: ForegroundFound) -> dict[str, Any]:
-    names = ("pixels", "prior", "quality", "bimodality", "overlap", "halves", "contact")
-    figures = [{name: getattr(trial, name) for name in names} for trial in found.trials]
-    return {
-        "sure": found.sure,
-        "agreement": nine_digits(found.agreement),
-        "chosen": found.chosen,
-        "trials": [{name: nine_digits(v) if isinstance(v, float) else v for name, v in one.items()} for one in figures],
-    }
+def _figures(found: Found) -> dict[str, Any]:
+    """About the run, where there are such figures."""
+    there = {name: getattr(found, name) for name in FIGURES}
+    tables = {name: _rounded(asdict(value)) for name, value in there.items() if value is not None}
+    if found.applied:
+        tables["applied"]["unexplained"] = [image.path for image in found.unexplained]
+    return tables
+
+
+def _rounded(value: Any) -> Any:
+    """Figures as files have them, however deep they lie."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return nine_digits(value) if isinstance(value, float) else value
 
 
 def _failure(failure: Failure) -> dict[str, str]:

@@ -21,7 +21,8 @@ from dff_onnx.images import Picture, read_picture
 from dff_onnx.maps import MaskFound
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Grid
-from dff_onnx.report.found import Answer, ClassMapsFound, ConceptFound, ConceptInImage, Found, ImageFound
+from dff_onnx.report.figures import ClassMapsFound
+from dff_onnx.report.found import Answer, ConceptFound, ConceptInImage, Found, ImageFound
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.report.predictions import Prediction
 from dff_onnx.runs.cam_settings import CamSettings

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from dff_onnx.arrays import to_numpy
 from dff_onnx.backbone.graph import Candidate
 from dff_onnx.backbone.protocol import Activations
+from dff_onnx.concepts.matching import agreement
 from dff_onnx.errors import ImageError, NoImagesError, UsageError
 from dff_onnx.factorization import factorize
 from dff_onnx.files import root_of, walk_pictures
@@ -208,9 +208,8 @@ def _figures(
     explained, stability = [], []
     for k in tried:
         explained.append(1 - factorize(A, k, starts=STARTS).loss)
-        one, other = (_directions(half, k) for half in halves)
-        cosines = one @ other.T
-        stability.append(float(cosines[linear_sum_assignment(-cosines)].mean()))
+        one, other = (np.asarray(factorize(half, k, starts=STARTS).W) for half in halves)
+        stability.append(agreement(one, other))
     return LayerFigures(
         name=candidate.name,
         channels=candidate.channels,
@@ -237,9 +236,3 @@ def effective_rank(A: NDArray[np.floating[Any]]) -> float:
     eigenvalues = np.clip(np.linalg.eigvalsh((A.T @ A).astype(np.float64)), 0, None)
     shares = eigenvalues[eigenvalues > 0] / max(float(eigenvalues.sum()), np.finfo(np.float64).tiny)
     return float(np.exp(-(shares * np.log(shares)).sum()))
-
-
-def _directions(A: Rows, k: int) -> Rows:
-    W = np.asarray(factorize(A, k, starts=STARTS).W)
-    unit: Rows = W / np.maximum(np.linalg.norm(W, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return unit

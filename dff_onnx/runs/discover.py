@@ -13,7 +13,7 @@ from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.datasets.class_names import ClassNames, names_for
 from dff_onnx.errors import UsageError
-from dff_onnx.factorization import Factorization, factorize, whole_images
+from dff_onnx.factorization import Factorization, factorize, losses, whole_images
 from dff_onnx.files import root_of, walk_pictures
 from dff_onnx.maps import heat_map, offsets, peaks, scores, set_thresholds
 from dff_onnx.progress import Progress, Silent, followed
@@ -148,6 +148,7 @@ def _factorized(
     cuts = whole_images([grid.cells for grid in grids])
     fitted = factorize(A, settings.k, solver=settings.solver, seed=settings.seed, cuts=cuts)
     thresholds = set_thresholds(fitted.H, grids, _sizes(seen, settings), settings.threshold)
+    of_images = losses(A, fitted.H, fitted.W, [grid.cells for grid in grids])
     # From here on everything is small, or made for files: the host's work.
     H = np.ascontiguousarray(to_numpy(fitted.H), np.float32)
     W = np.asarray(to_numpy(fitted.W), np.float32)
@@ -162,7 +163,7 @@ def _factorized(
         fit=_fit(fitted, A.shape, settings),
         concepts=_concepts(fitted, thresholds, highest, spoken_for(W, highest, evidence)),
         image_peaks=image_peaks,
-        images=images_with(seen, scores(image_peaks), found),
+        images=images_with(seen, scores(image_peaks), found, of_images.tolist()),
         sharp=tuple(sharp),
     )
 

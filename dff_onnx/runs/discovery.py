@@ -97,6 +97,8 @@ class Discovery:
             colours=tuple(concept.colour for concept in concepts),
             fingerprint=self.found.fingerprint,
             provenance={"images": len(self.images), **self.settings.to_dict()},
+            resize=self.settings.resize,
+            losses=five_numbers([image.loss for image in self.images if image.loss is not None]),
         )
 
     def _foreground_bank(self, model: ForegroundModel) -> Bank:
@@ -111,6 +113,7 @@ class Discovery:
             fingerprint=self.found.fingerprint,
             provenance={"images": len(self.images), **self.settings.to_dict()},
             foreground=model,
+            resize=model.resize,
         )
 
 
@@ -133,8 +136,19 @@ def regions_in(
 
 
 def images_with(
-    seen: Sequence[Seen], image_scores: NDArray[np.float32], found: Sequence[tuple[MaskFound, ...]]
+    seen: Sequence[Seen],
+    image_scores: NDArray[np.float32],
+    found: Sequence[tuple[MaskFound, ...]],
+    losses: Sequence[float | None] | None = None,
 ) -> tuple[ImageFound, ...]:
+    """The records of pictures.
+
+    Args:
+        seen: the pictures.
+        image_scores: `(images, k)`.
+        found: masks and regions of each, by concept.
+        losses: of each, where concepts explain them.
+    """
     return tuple(
         ImageFound(
             printable(one.path),
@@ -142,11 +156,21 @@ def images_with(
             one.input,
             one.grid,
             tuple(ConceptInImage(j, float(row[j]), here.share, here.regions) for j, here in enumerate(images_masks)),
+            loss=loss,
         )
-        for one, row, images_masks in zip(seen, image_scores, found, strict=True)
+        for one, row, images_masks, loss in zip(seen, image_scores, found, losses or [None] * len(seen), strict=True)
     )
 
 
 def failure_of(error: ImageError) -> Failure:
     """A picture that could not be used, as files list it."""
     return Failure(printable(error.path), error.reason)
+
+
+def five_numbers(values: Sequence[float]) -> tuple[float, ...]:
+    """Smallest, quartiles and largest, as float32 has them; empty for none.
+
+    >>> five_numbers([4.0, 0.0, 2.0])
+    (0.0, 1.0, 2.0, 3.0, 4.0)
+    """
+    return tuple(float(np.float32(one)) for one in np.quantile(values, (0, 0.25, 0.5, 0.75, 1))) if values else ()

@@ -68,7 +68,7 @@ def write_folder_features(
         "folder": printable(folder.resolve()),
         "fingerprint": activations.fingerprint.to_dict(),
         "pool": pool,
-        "resize": {"mode": resize.mode, "pixels": resize.pixels},
+        "resize": resize.to_dict(),
     }
     check_output(out, wanted, read_settings, "features", overwrite)
     extracted = extract(folder, activations, resize, pool, progress)

@@ -19,7 +19,8 @@ from dff_onnx.maps.crf import CERTAIN
 from dff_onnx.maps.levels import as_float
 from dff_onnx.progress import Progress, followed
 from dff_onnx.records import Grid
-from dff_onnx.report.found import ConceptFound, ForegroundFound, Found, TrialFound
+from dff_onnx.report.figures import ForegroundFound, TrialFound
+from dff_onnx.report.found import ConceptFound, Found
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.collect import Collected, Seen, collect
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in

@@ -7,19 +7,29 @@ from typing import Any
 
 import numpy as np
 
+from dff_onnx.metrics.statistics import Interval
 from dff_onnx.records import Box, Fingerprint, Grid, Preprocessing, Region
+from dff_onnx.report.figures import (
+    AppliedFound,
+    ChoiceFound,
+    ClassMapsFound,
+    Curves,
+    FaithfulnessFound,
+    ForegroundFound,
+    TrialFound,
+    TriedK,
+    TruthFound,
+)
 from dff_onnx.report.found import (
     Answer,
-    ClassMapsFound,
     ClassWeight,
     ConceptFound,
     ConceptInImage,
     Failure,
     Fit,
-    ForegroundFound,
     Found,
     ImageFound,
-    TrialFound,
+    LikeFound,
 )
 
 HOSTILE_PATHS = (
@@ -123,3 +133,16 @@ CLASS_MAPS = found(
 )
 
 SPEAKING = found(concepts=(concept(0, classes=(ClassWeight(3, "tench", -0.5),)), concept(1)))
+
+A_FIGURE = Interval(0.5, 0.75, 2 / 3)
+CURVES = Curves(A_FIGURE, (A_FIGURE,) * 3, (A_FIGURE,) * 3, (A_FIGURE,) * 2)
+
+MEASURED = found(
+    concepts=(concept(0, like=LikeFound(2, 1 / 3)), concept(1)),
+    images=tuple(image(path, loss=0.1 * number) for number, path in enumerate(HOSTILE_PATHS)),
+    choice=ChoiceFound(2, "=because", (TriedK(1, 1 / 3, 1.0, None), TriedK(2, 0.5, 0.75, 0.5))),
+    faithfulness=FaithfulnessFound(18, 32, "probability", CURVES, CURVES),
+    truth=TruthFound(18, (A_FIGURE,) * 2, (A_FIGURE,) * 2, A_FIGURE, (0, 1)),
+)
+
+APPLIED = found(fit=None, images=MEASURED.images, applied=AppliedFound("cd" * 32, 1 / 3, 0.75))

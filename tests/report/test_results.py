@@ -13,7 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from findings import CLASS_MAPS, FIT, FOREGROUND, HOSTILE_PATHS, SPEAKING, concept, found, found_per_image, image
+from findings import (
+    APPLIED,
+    CLASS_MAPS,
+    FIT,
+    FOREGROUND,
+    HOSTILE_PATHS,
+    MEASURED,
+    SPEAKING,
+    concept,
+    found,
+    found_per_image,
+    image,
+)
 from hypothesis import example, given
 from hypothesis import strategies as st
 from schema_check import complaints
@@ -40,7 +52,17 @@ def rows(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
 
 
-RUNS = [found(), found_per_image(), found(images=()), found(failures=()), FOREGROUND, CLASS_MAPS, SPEAKING]
+RUNS = [
+    found(),
+    found_per_image(),
+    found(images=()),
+    found(failures=()),
+    FOREGROUND,
+    CLASS_MAPS,
+    SPEAKING,
+    MEASURED,
+    APPLIED,
+]
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -83,7 +105,9 @@ def test_every_object_of_the_schema_requires_its_fields_and_knows_no_others() ->
     objects = [SCHEMA, *(d for d in SCHEMA["$defs"].values() if d.get("type") == "object")]
     assert all(one["additionalProperties"] is False for one in objects)
     optional = {key for one in objects for key in one["properties"].keys() - set(one["required"])}
-    assert optional == {"answers", "class", "class_maps", "classes", "fit", "foreground", "table"}
+    assert optional == set(
+        "answers applied choice class class_maps classes faithfulness fit foreground like loss table truth".split()
+    )
 
 
 def test_results_say_what_classes_concepts_speak_for() -> None:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.files import open_atomically
-from dff_onnx.images import Resize
 from dff_onnx.npy import DAMAGE, LONGEST_HEADER, add_array, read_header, values_of
 from dff_onnx.records import Fingerprint, Preprocessing
 
@@ -116,17 +115,6 @@ def fingerprint_of(fields: Any) -> Fingerprint:
     if not isinstance(fields, dict) or not all(isinstance(fields.get(key), str) for key in ("model_sha256", "layer")):
         raise RefusedError("its fingerprint names no model and layer")
     return Fingerprint(fields["model_sha256"], fields["layer"], Preprocessing.from_dict(fields["preprocessing"]))
-
-
-def resize_of(fields: Any) -> Resize:
-    """A size in JSON, `{"mode": "square", "pixels": 224}`.
-
-    Raises:
-        RefusedError: when it is none.
-    """
-    if not isinstance(fields, dict) or not isinstance(fields.get("mode"), str) or type(fields.get("pixels")) is not int:
-        raise RefusedError(f"its resize is {ascii(fields)[:60]}, and a mode and pixels are needed")
-    return Resize(fields["mode"], fields["pixels"])
 
 
 def texts_of(values: Any, what: str) -> tuple[str, ...]:
