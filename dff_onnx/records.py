@@ -117,6 +117,15 @@ class Fingerprint:
             "preprocessing": self.preprocessing.to_dict(),
         }
 
+    @property
+    def described(self) -> str:
+        """In a sentence: the first twelve digits of the sha256, the layer, the preprocessing."""
+        steps = self.preprocessing
+        return (
+            f"network {self.model_sha256[:12]}, layer {self.layer!r}, {steps.channels}, mean {steps.mean}, "
+            f"std {steps.std}, scale {steps.scale:g}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Region:

@@ -128,6 +128,25 @@ def read_bank(path: str | Path) -> Bank:
         raise BankError(f"{path}: cannot be read as a bank ({found}); give the bank.npz of a run") from error
 
 
+def check_belongs(bank: Bank, fingerprint: Fingerprint, path: str | Path, other: str) -> None:
+    """Refuses a bank of another network, layer or preprocessing.
+
+    Args:
+        bank: as read.
+        fingerprint: of the activations it shall meet.
+        path: of the bank, for the sentence.
+        other: what has that fingerprint, for the sentence.
+
+    Raises:
+        BankError: naming both fingerprints.
+    """
+    if bank.fingerprint != fingerprint:
+        raise BankError(
+            f"{path}: its concepts come from {bank.fingerprint.described}; {other} has {fingerprint.described}; "
+            "concepts of one cannot be used on the other: take the network, layer and preprocessing of the bank"
+        )
+
+
 def _about(bank: Bank) -> bytes:
     fields: dict[str, Any] = {
         "format": FORMAT,

@@ -18,7 +18,7 @@ from dff_onnx.datasets.class_names import ClassNames
 from dff_onnx.errors import ModelError, NoHeadError, UsageError
 from dff_onnx.images import Resize
 from dff_onnx.learning.head_file import FittedHead, read_head
-from dff_onnx.records import Fingerprint, Preprocessing
+from dff_onnx.records import Preprocessing
 from dff_onnx.runs.cam_settings import Method
 from dff_onnx.runs.mapping import Mapping, head_mapping, tail_mapping
 
@@ -166,8 +166,8 @@ def _with_trained_head(path: Path, method: Method, head: Path, features: str | N
     if backbone.fingerprint != wanted:
         differs = "layer" if backbone.fingerprint.layer != wanted.layer else "preprocessing"
         raise ModelError(
-            f"{head}: was trained on features of another {differs} of {path}: {_told(wanted)}, not "
-            f"{_told(backbone.fingerprint)}; say the same, or train another head with `dff-onnx fit`"
+            f"{head}: was trained on features of another {differs} of {path}: {wanted.described}, not "
+            f"{backbone.fingerprint.described}; say the same, or train another head with `dff-onnx fit`"
         )
     digest = hashlib.sha256(head.read_bytes()).hexdigest()
     names = ClassNames(fitted.names, (None,) * len(fitted.names))
@@ -183,8 +183,3 @@ def _unsigned(file: ModelFile, layer: str) -> tuple[str, Sign]:
         if layer not in tensors and bare in tensors:
             return bare, sign
     return layer, "keep"
-
-
-def _told(fingerprint: Fingerprint) -> str:
-    steps = fingerprint.preprocessing
-    return f"layer {fingerprint.layer!r}, {steps.channels}, mean {steps.mean}, std {steps.std}, scale {steps.scale:g}"
