@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +25,7 @@ from dff_onnx.records import Fingerprint, Preprocessing
 
 ABOUT = "about"
 LARGEST_ABOUT = 256 * 2**20  # bytes of JSON: the paths of a million pictures
+SHA256 = re.compile("[0-9a-f]{64}")
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -39,6 +41,9 @@ class NpzForm:
         format: the text under `format` in its JSON.
         sides: of each array: 1 or 2.
         largest: bytes that all entries together may unpack to.
+        optional: sides of arrays that a file may have beside these.
+        largest_about: bytes that the JSON alone may unpack to.
+        error: that a file of another kind is refused with.
     """
 
     what: str
@@ -46,6 +51,9 @@ class NpzForm:
     format: str
     sides: Mapping[str, int]
     largest: int
+    optional: Mapping[str, int] = field(default_factory=dict)
+    largest_about: int = LARGEST_ABOUT
+    error: type[RefusedError] = RefusedError
 
 
 def npz_bytes(form: NpzForm, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> bytes:
@@ -53,7 +61,7 @@ def npz_bytes(form: NpzForm, arrays: Mapping[str, NDArray[Any]], about: Mapping[
 
     Args:
         form: of the file.
-        arrays: those that the form names.
+        arrays: those that the form names, and any of its optional ones.
         about: plain values of JSON; `format` is added.
     """
     data = io.BytesIO()
@@ -75,7 +83,9 @@ def read_npz(path: Path, form: NpzForm) -> tuple[Arrays, dict[str, Any]]:
     """The arrays of a file, and its JSON, of which only `format` was judged. Use it inside `refusing`."""
     with zipfile.ZipFile(path) as archive:
         entries = _entries(archive, form)
-        arrays = {name: _array(archive, entries[name], name, np.float32, sides) for name, sides in form.sides.items()}
+        sides = {**form.sides, **form.optional}
+        names = [name for name in sides if name in entries]
+        arrays = {name: _array(archive, entries[name], name, np.float32, sides[name]) for name in names}
         return arrays, _about(archive, entries[ABOUT], form)
 
 
@@ -91,17 +101,18 @@ def refusing(path: Path, form: NpzForm) -> Iterator[None]:
 
     Raises:
         UsageError: when there is no such file.
-        RefusedError: when it is none of its kind, is damaged, or larger than one can be.
+        RefusedError: or the form's own kind of it, when the file is none of its kind, is damaged, or larger than one
+            can be.
     """
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file; give {form.what} that `{form.maker}` wrote")
     try:
         yield
     except RefusedError as error:
-        raise RefusedError(f"{path}: {error}; give {form.what} that `{form.maker}` wrote, or make it again") from error
+        raise form.error(f"{path}: {error}; give {form.what} that `{form.maker}` wrote, or make it again") from error
     except DAMAGE as error:
         found = ascii(str(error)[:120]) if str(error) else type(error).__name__
-        raise RefusedError(
+        raise form.error(
             f"{path}: cannot be read as {form.what} ({found}); give one that `{form.maker}` wrote, or make it again"
         ) from error
 
@@ -114,6 +125,8 @@ def fingerprint_of(fields: Any) -> Fingerprint:
     """
     if not isinstance(fields, dict) or not all(isinstance(fields.get(key), str) for key in ("model_sha256", "layer")):
         raise RefusedError("its fingerprint names no model and layer")
+    if not SHA256.fullmatch(fields["model_sha256"]):
+        raise RefusedError(f"its fingerprint has the sha256 {ascii(fields['model_sha256'])[:80]}, which is none")
     return Fingerprint(fields["model_sha256"], fields["layer"], Preprocessing.from_dict(fields["preprocessing"]))
 
 
@@ -133,7 +146,7 @@ def texts_of(values: Any, what: str) -> tuple[str, ...]:
 def _fill(file: Any, form: NpzForm, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
     text = json.dumps({"format": form.format, **about}, sort_keys=True, allow_nan=False).encode()
     with zipfile.ZipFile(file, "w") as archive:
-        for name in form.sides:
+        for name in (*form.sides, *(name for name in form.optional if name in arrays)):
             add_array(archive, name, np.ascontiguousarray(arrays[name], "<f4"))
         add_array(archive, ABOUT, np.frombuffer(text, np.uint8))
 
@@ -141,8 +154,11 @@ def _fill(file: Any, form: NpzForm, arrays: Mapping[str, NDArray[Any]], about: M
 def _entries(archive: zipfile.ZipFile, form: NpzForm) -> dict[str, zipfile.ZipInfo]:
     """By name, before anything is unpacked."""
     there = archive.infolist()
+    optional = {f"{name}.npy" for name in form.optional}
     wanted = (*form.sides, ABOUT)
-    if sorted(entry.filename for entry in there) != sorted(f"{name}.npy" for name in wanted):
+    needed = {f"{name}.npy" for name in wanted}
+    found = [entry.filename for entry in there]
+    if len(found) != len(set(found)) or not needed <= set(found) <= needed | optional:
         held = ", ".join(sorted(ascii(entry.filename) for entry in there)[:8])[:120]
         raise RefusedError(f"holds {held or 'nothing'}, and {', '.join(wanted)} are needed")
     size = sum(entry.file_size for entry in there)
@@ -170,8 +186,8 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, dtype: A
 
 
 def _about(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, form: NpzForm) -> dict[str, Any]:
-    if entry.file_size > LARGEST_ABOUT:
-        raise RefusedError(f"its JSON has {entry.file_size} bytes, more than {LARGEST_ABOUT}")
+    if entry.file_size > form.largest_about:
+        raise RefusedError(f"its JSON has {entry.file_size} bytes, more than {form.largest_about}")
     text = _array(archive, entry, ABOUT, np.uint8, 1).tobytes()
     about = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_table)
     found = about.get("format") if isinstance(about, dict) else about

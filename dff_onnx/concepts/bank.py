@@ -7,12 +7,10 @@ banks have equal bytes.
 
 from __future__ import annotations
 
-import io
+import hashlib
 import itertools
-import json
 import math
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,19 +20,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.concepts.foreground import ForegroundModel
-from dff_onnx.errors import BankError, UsageError
+from dff_onnx.errors import BankError
 from dff_onnx.images import Resize
-from dff_onnx.npy import DAMAGE, add_array, read_header, values_of
-from dff_onnx.records import Fingerprint, Preprocessing
+from dff_onnx.npz_file import NpzForm, fingerprint_of, npz_bytes, read_npz, refusing
+from dff_onnx.plain_text import is_plain
+from dff_onnx.records import Fingerprint
 
-FORMAT = "dff-onnx/bank/3"
 FIGURES = ("thresholds", "peaks", "energy")
-ENTRIES = ("W", *FIGURES, "about")
+FORM = NpzForm(
+    what="a bank",
+    maker="dff-onnx run",
+    format="dff-onnx/bank/3",
+    sides={"W": 2, **dict.fromkeys(FIGURES, 1)},
+    largest=256 * 2**20,  # 1000 concepts in 4096 channels have 16 MiB
+    optional={"foreground": 2},
+    largest_about=16 * 2**20,
+    error=BankError,
+)
 QUARTILES = 5  # smallest, quartiles, largest
 LARGEST_VALUE = 1e12
-SIDES = {"W": 2, "foreground": 2}
-# A bank of 1000 concepts in 4096 channels has 16 MiB.
-LARGEST = 256 * 2**20
+MOST_CONCEPTS = 4096  # matching takes their square in memory
+LONGEST_NAME = 1024  # characters: sixteen names of sixty, joined
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +77,8 @@ class Bank:
     def __post_init__(self) -> None:
         if self.W.ndim != 2 or self.W.shape[1] == 0 or (len(self.W) == 0 and self.foreground is None):
             raise BankError(f"W has the shape {self.W.shape}, and (concepts, channels) is needed")
+        if len(self.W) > MOST_CONCEPTS:
+            raise BankError(f"W has {len(self.W)} concepts, and a bank has at most {MOST_CONCEPTS}")
         self._check_concepts(len(self.W))
         for name in ("W", *FIGURES):
             _check_values(name, getattr(self, name))
@@ -89,21 +97,23 @@ class Bank:
             raise BankError(f"{k} concepts have {len(self.names)} names and {len(self.colours)} colours")
         if not all(name is None or isinstance(name, str) for name in self.names):
             raise BankError("a concept's name is neither text nor null")
+        if odd := [name for name in self.names if name is not None and not _is_name(name)]:
+            raise BankError(f"a concept's name is empty, too long or holds a control character: {ascii(odd[0])[:60]}")
         if not all(isinstance(colour, str) and re.fullmatch("#[0-9a-f]{6}", colour) for colour in self.colours):
             raise BankError(f"the colours are {str(self.colours)[:60]}, and #rrggbb is needed")
 
 
 def bank_bytes(bank: Bank) -> bytes:
     """The bank as a file's contents."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        for name in ("W", *FIGURES):
-            add_array(archive, name, np.ascontiguousarray(getattr(bank, name), "<f4"))
-        if bank.foreground is not None:
-            both = np.stack([bank.foreground.direction, bank.foreground.mean])
-            add_array(archive, "foreground", np.ascontiguousarray(both, "<f4"))
-        add_array(archive, "about", np.frombuffer(_about(bank), np.uint8))
-    return data.getvalue()
+    arrays = {name: getattr(bank, name) for name in ("W", *FIGURES)}
+    if bank.foreground is not None:
+        arrays["foreground"] = np.stack([bank.foreground.direction, bank.foreground.mean])
+    return npz_bytes(FORM, arrays, _about(bank))
+
+
+def bank_sha256(bank: Bank) -> str:
+    """Of the bank's file: what tells it from other banks."""
+    return hashlib.sha256(bank_bytes(bank)).hexdigest()
 
 
 def read_bank(path: str | Path) -> Bank:
@@ -114,18 +124,8 @@ def read_bank(path: str | Path) -> Bank:
         BankError: when it is no bank, is damaged, or larger than a bank can be.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such file; give the bank.npz of a run")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = _check_entries(archive)
-            stored = {name: _array(name, archive.read(f"{name}.npy")) for name in names}
-        return _bank(stored, json.loads(stored["about"].tobytes(), parse_constant=_refuse_constant))
-    except BankError as error:
-        raise BankError(f"{path}: {error}; give the bank.npz of a run, or make it again") from error
-    except DAMAGE as error:
-        found = str(error)[:120] or type(error).__name__
-        raise BankError(f"{path}: cannot be read as a bank ({found}); give the bank.npz of a run") from error
+    with refusing(path, FORM):
+        return _bank(*read_npz(path, FORM))
 
 
 def check_belongs(bank: Bank, fingerprint: Fingerprint, path: str | Path, other: str) -> None:
@@ -147,9 +147,8 @@ def check_belongs(bank: Bank, fingerprint: Fingerprint, path: str | Path, other:
         )
 
 
-def _about(bank: Bank) -> bytes:
+def _about(bank: Bank) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "format": FORMAT,
         "names": list(bank.names),
         "colours": list(bank.colours),
         "fingerprint": bank.fingerprint.to_dict(),
@@ -161,49 +160,20 @@ def _about(bank: Bank) -> bytes:
         model = bank.foreground
         fields["foreground"] = {name: float(getattr(model, name)) for name in ("threshold", "upper", "spread")}
         fields["foreground"] |= {"resize": model.resize.mode, "size": model.resize.pixels}
-    return json.dumps(fields, sort_keys=True, allow_nan=False).encode()
-
-
-def _check_entries(archive: zipfile.ZipFile) -> tuple[str, ...]:
-    """Before anything is inflated; the names of the arrays."""
-    names = sorted(entry.filename for entry in archive.infolist())
-    entries = (*ENTRIES, "foreground") if "foreground.npy" in names else ENTRIES
-    if names != sorted(f"{name}.npy" for name in entries):
-        raise BankError(f"holds {', '.join(names[:8])[:120] or 'nothing'}, and a bank holds {', '.join(ENTRIES)}")
-    size = sum(entry.file_size for entry in archive.infolist())
-    if size > LARGEST:
-        raise BankError(f"unpacks to {size} bytes, more than a bank can have ({LARGEST})")
-    return entries
-
-
-def _array(name: str, content: bytes) -> NDArray[Any]:
-    """An array from an entry's bytes."""
-    header = read_header(content)
-    if header is None:
-        raise BankError(f"{name} is no array of a bank: it begins with {content[:80]!r}")
-    dtype, shape = header.dtype, header.shape
-    if dtype != (np.uint8 if name == "about" else np.float32) or len(shape) != SIDES.get(name, 1):
-        raise BankError(f"{name} has the type {dtype} and the shape {shape}, which a bank's has not")
-    if len(content) != header.size:
-        raise BankError(f"{name} has the shape {shape} and {len(content) - header.end} bytes, which do not agree")
-    return values_of(content, header)
+    return fields
 
 
 def _bank(stored: Mapping[str, NDArray[Any]], about: dict[str, Any]) -> Bank:
-    if about["format"] != FORMAT:
-        raise BankError(f"has format {str(about['format'])[:60]!r}, and this version reads {FORMAT!r}")
     if ("foreground" in stored) != ("foreground" in about):
         raise BankError("its format allows a foreground's vectors and its figures together only")
-    mark, names, colours = about["fingerprint"], about["names"], about["colours"]
-    if not (isinstance(mark["model_sha256"], str) and isinstance(mark["layer"], str)):
-        raise BankError("its fingerprint names no model and layer")
+    names, colours = about["names"], about["colours"]
     if not (isinstance(names, list) and isinstance(colours, list)):
         raise BankError("its names and colours are no lists")
     return Bank(
         **{name: stored[name] for name in ("W", *FIGURES)},
         names=tuple(names),
         colours=tuple(colours),
-        fingerprint=Fingerprint(mark["model_sha256"], mark["layer"], Preprocessing.from_dict(mark["preprocessing"])),
+        fingerprint=fingerprint_of(about["fingerprint"]),
         provenance=_provenance(about["provenance"]),
         resize=None if about["resize"] is None else Resize.from_dict(about["resize"]),
         losses=_losses(about["losses"]),
@@ -231,6 +201,10 @@ def _check_foreground(model: ForegroundModel, channels: int) -> None:
         )
 
 
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_NAME and is_plain(text)
+
+
 def _provenance(fields: Any) -> dict[str, str | int | float | bool]:
     if not isinstance(fields, dict) or not all(isinstance(value, str | int | float) for value in fields.values()):
         raise BankError("its provenance is not a table of plain values")
@@ -254,7 +228,3 @@ def _check_values(name: str, array: NDArray[Any]) -> None:
         raise BankError(f"{name} has the type {array.dtype}, and float32 is needed")
     if not np.isfinite(array).all() or (array < 0).any():
         raise BankError(f"{name} holds values that are negative or not finite")
-
-
-def _refuse_constant(text: str) -> float:
-    raise BankError(f"its JSON holds {text}, which is no number")

@@ -6,13 +6,13 @@ name need not stand in a list. Names are text that somebody chose: they go into 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from dff_onnx.errors import OutputError, RefusedError, UsageError
+from dff_onnx.plain_text import is_plain
 from dff_onnx.report.read_results import read_json
 from dff_onnx.report.results import strict_json
 
@@ -21,9 +21,6 @@ LONGEST = 60  # characters of a name
 MOST_PARTS = 16  # of one concept
 LARGEST = 2**20
 JOINT = " + "
-# Characters that end a line, or turn the direction of what stands around them. Letters of any script are welcome.
-CONTROL = ("Cc", "Cs", "Zl", "Zp")
-TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +61,6 @@ def checked_parts(names: Iterable[str]) -> tuple[str, ...]:
     if len(parts) > MOST_PARTS:
         raise UsageError(f"{len(parts)} names are too many for one concept; at most {MOST_PARTS} can be joined")
     return parts
-
-
-def is_plain(name: str) -> bool:
-    """Whether a text stays on its line, and leaves the text around it as it is."""
-    return not any(unicodedata.category(character) in CONTROL or character in TURNING for character in name)
 
 
 def labels_json(labels: Labels) -> bytes:

@@ -17,9 +17,10 @@ from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.errors import OutputError, RefusedError, UsageError
 from dff_onnx.files import is_run_folder, output_names, printable, write_atomically
 from dff_onnx.maps import evidence, mask, regions_of, upsample
+from dff_onnx.plain_text import is_plain
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.coco_instances import AddMask, coco_instances
-from dff_onnx.report.labels_file import Labels, is_plain
+from dff_onnx.report.labels_file import Labels
 from dff_onnx.report.overlays import Colour
 from dff_onnx.report.palette import colour
 from dff_onnx.report.voc_files import MOST_CLASSES, annotation_xml, class_png, mask_png

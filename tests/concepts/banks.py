@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from dff_onnx.concepts.bank import Bank
+from dff_onnx.concepts.foreground import ForegroundModel
+from dff_onnx.images import Resize
 from dff_onnx.records import Fingerprint, Preprocessing
 
 
@@ -20,13 +22,19 @@ def bank(k: int = 3, c: int = 5, **changes: Any) -> Bank:
         "W": W / np.linalg.norm(W, axis=1, keepdims=True),
         "thresholds": rng.random(k, np.float32),
         "peaks": 1 + rng.random(k, np.float32),
-        "energy": np.full(k, 1 / k, np.float32),
-        "names": ("ear", None, 'a "näme"\n=1')[:k],
+        "energy": np.full(k, 1 / max(k, 1), np.float32),
+        "names": ("ear", None, 'a "näme" =1')[:k],
         "colours": ("#e69f00", "#0072b2", "#f0e442")[:k],
         "fingerprint": Fingerprint("ab" * 32, "relu5_4", Preprocessing(layout="NCHW", dtype="float32")),
         "provenance": {"images": 6, "loss": 0.25, "dff-onnx": "0.1.0", "per_image": False},
     }
     return Bank(**fields | changes)
+
+
+def foreground_bank() -> Bank:
+    """As a run with --foreground writes it."""
+    mean = np.zeros(5, np.float32)
+    return bank(k=0, foreground=ForegroundModel(mean + 1, mean, 0.0, 0.0, 1.0, Resize("square", 448)))
 
 
 def entries(data: bytes) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ import pytest
 from banks import about, archive_of, bank, entries, npy, text_array
 
 from dff_onnx.concepts import bank as module
-from dff_onnx.concepts.bank import ENTRIES, Bank, bank_bytes, read_bank
+from dff_onnx.concepts.bank import FIGURES, Bank, bank_bytes, read_bank
 from dff_onnx.concepts.foreground import ForegroundModel
 from dff_onnx.errors import BankError, UsageError
 from dff_onnx.images import Resize
@@ -57,12 +57,12 @@ def test_a_matrix_in_another_order_or_byte_order_of_memory_gives_the_same_bytes(
 
 def test_numpy_reads_the_file_without_pickles(tmp_path: Path) -> None:
     with np.load(written(tmp_path, bank_bytes(bank())), allow_pickle=False) as stored:
-        assert sorted(stored.files) == sorted(ENTRIES)
+        assert sorted(stored.files) == sorted(("W", *FIGURES, "about"))
         np.testing.assert_array_equal(stored["W"], bank().W)
 
 
 def test_a_bank_that_numpy_saved_is_read(tmp_path: Path) -> None:
-    arrays: dict[str, Any] = {name: getattr(bank(), name) for name in ENTRIES[:-1]}
+    arrays: dict[str, Any] = {name: getattr(bank(), name) for name in ("W", *FIGURES)}
     text = np.load(io.BytesIO(entries(bank_bytes(bank()))["about.npy"]))
     for save in (np.savez, np.savez_compressed):
         data = io.BytesIO()
@@ -89,12 +89,21 @@ def test_a_concept_that_nothing_uses_may_be_zero(tmp_path: Path) -> None:
         ({"peaks": np.full(3, np.inf, np.float32)}, "peaks"),
         ({"names": ("a", "b")}, "2 names"),
         ({"names": ("a", "b", 3)}, "name"),
+        ({"names": ("a", "b", "")}, "empty"),
+        ({"names": ("a", "b", "c" * 1025)}, "too long"),
+        ({"names": ("a", "b", "\x1b[2J")}, "control character: '.x1b"),
+        ({"names": ("a", "b", "gepj\u202e")}, "control character"),
         ({"colours": ("red", "#000000", "#000000")}, "#rrggbb"),
     ],
 )
 def test_a_bank_that_cannot_be_is_refused_when_it_is_made(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BankError, match=sentence):
         bank(**changes)
+
+
+def test_more_concepts_than_can_be_matched_are_refused() -> None:
+    with pytest.raises(BankError, match="4097 concepts, and a bank has at most 4096"):
+        bank(W=np.ones((4097, 1), np.float32))
 
 
 def test_a_missing_file_is_a_wrong_argument(tmp_path: Path) -> None:
@@ -127,6 +136,11 @@ def claiming(shape: str) -> bytes:
     return npy(np.zeros(1, np.float32)).replace(b"'shape': (1,), }", f"'shape': {shape}, }}".encode())
 
 
+def padded(contents: Contents, size: int) -> bytes:
+    """The bank's own JSON, and spaces behind it."""
+    return text_array(np.load(io.BytesIO(contents["about.npy"])).tobytes().decode().ljust(size))
+
+
 HOSTILE = {
     "an array of objects": replaced(W=npy(np.array([Attack()] * 3, object), allow_pickle=True)),
     "a bare pickle": replaced(W=pickle.dumps(Attack())),
@@ -146,6 +160,8 @@ HOSTILE = {
     "a missing array": without("peaks.npy"),
     "one entry more": lambda contents: contents | {"run.py": b"print()"},
     "an entry outside": lambda contents: without("W.npy")(contents) | {"../W.npy": contents["W.npy"]},
+    "JSON without end": lambda contents: contents | {"about.npy": padded(contents, 16 * 2**20)},
+    "JSON with a key twice": replaced(about=text_array('{"format": 1, "format": 2}')),
     "no JSON": replaced(about=text_array("{")),
     "JSON of another kind": replaced(about=text_array("[1]")),
     "JSON with a NaN": replaced(about=text_array('{"format": NaN}')),
@@ -155,8 +171,14 @@ HOSTILE = {
     "a format that is no text": told(format={"a": 1}),
     "names in one text": told(names="abc"),
     "a name that is a list": told(names=[["a"], None, None]),
+    "a name of two lines": told(names=["a\nb", None, None]),
+    "a name that turns the line": told(names=["\u202eb", None, None]),
+    "half a character": told(names=["\ud800", None, None]),
     "a colour that is CSS": told(colours=["red;background:url(x)", "#000000", "#000000"]),
     "no fingerprint": told(fingerprint=None),
+    "a fingerprint that the terminal obeys": told(
+        fingerprint=bank().fingerprint.to_dict() | {"model_sha256": "\x1b[2J" + "a" * 60}
+    ),
     "a fingerprint of numbers": told(fingerprint={"model_sha256": 1, "layer": 2, "preprocessing": {}}),
     "preprocessing that cannot be": told(
         fingerprint={"model_sha256": "a", "layer": "b", "preprocessing": {"mean": [0, 0, "nan"], "std": [1, 1, 1]}}
@@ -168,9 +190,15 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_bank_is_refused_with_its_path_and_what_to_do(case: str, tmp_path: Path) -> None:
     path = written(tmp_path, archive_of(HOSTILE[case](entries(bank_bytes(bank())))))
-    with pytest.raises(BankError, match=r"bank\.npz: .*give the bank\.npz of a run") as caught:
+    with pytest.raises(BankError, match=r"bank\.npz: .*give .*that `dff-onnx run` wrote") as caught:
         read_bank(path)
     assert len(str(caught.value)) < 400 + len(str(path)), "a sentence, not the file"
+    assert str(caught.value).isprintable()
+
+
+def test_spaces_behind_the_json_do_no_harm(tmp_path: Path) -> None:
+    contents = entries(bank_bytes(bank()))
+    assert same(read_bank(written(tmp_path, archive_of(contents | {"about.npy": padded(contents, 2**20)}))), bank())
 
 
 def test_the_archive_that_the_hostile_ones_are_made_of_is_itself_good(tmp_path: Path) -> None:
@@ -194,7 +222,7 @@ def test_every_truncated_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = 64 * 2**20
-    monkeypatch.setattr(module, "LARGEST", size - 1)
+    monkeypatch.setattr(module, "FORM", replace(module.FORM, largest=size - 1))
     contents = replaced(W=bytes(size))(entries(bank_bytes(bank())))
     path = written(tmp_path, archive_of(contents, zipfile.ZIP_DEFLATED))
     del contents
@@ -211,6 +239,12 @@ def test_an_entry_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -
     )
     with pytest.raises(BankError):
         read_bank(written(tmp_path, data))
+
+
+def test_a_bank_packed_as_none_is_packed_is_refused(tmp_path: Path) -> None:
+    packed = archive_of(entries(bank_bytes(bank())), zipfile.ZIP_BZIP2)
+    with pytest.raises(BankError, match="packs nothing"):
+        read_bank(written(tmp_path, packed))
 
 
 def test_two_entries_of_one_name_are_refused(tmp_path: Path) -> None:
