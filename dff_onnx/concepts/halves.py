@@ -1,0 +1,185 @@
+"""How well numbers of concepts do on a set: what they explain, and whether other starts and other pictures repeat them.
+
+Everything happens on a sample of rows, compressed as the solver's own starts are: the cost does not depend on how many
+pictures there are. Seeds are single starts: the best of many would hide that the others end in different concepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.arrays import Array, namespace_of, to_numpy
+from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.arrays.helpers import like
+from dff_onnx.concepts.matching import match, mean_cosine, unit_rows
+from dff_onnx.errors import UsageError
+from dff_onnx.factorization.blocks import Concepts, block_step
+from dff_onnx.factorization.descent import State, descend
+from dff_onnx.factorization.rows import Rows, as_matrix, rows_of, whole_images
+from dff_onnx.factorization.sample import Reservoir, priorities
+from dff_onnx.factorization.sketch import Sketch, compress
+from dff_onnx.factorization.starts import kmeans_plus_plus, starts
+from dff_onnx.factorization.survey import checked_block, comfortable
+from dff_onnx.progress import Progress, followed
+from dff_onnx.threads import available_cores, in_order
+
+Floats = NDArray[np.floating]
+Indices = NDArray[np.int64]
+
+ROWS = 4096  # that stand for a larger set; drawn by weight, they do as well as 32 768 drawn uniformly
+FEWEST = 4  # pictures: of fewer, a half is a single picture
+SPLITS = 6
+STARTS, FIRST, LAST, TOL = 4, 10, 50, 1e-5  # the best of the starts after the first iterations goes on
+SWEEPS = 50
+OTHERS = 4  # starts that are compared with the best
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What so many concepts make of the set; for both agreements see `distinct_agreement`.
+
+    Attributes:
+        k: how many.
+        explained: share of `||A||^2`.
+        seeds: agreement of the concepts that single random starts find with the best ones, mean over the starts.
+        halves: agreement between the concepts of two halves of the pictures, mean over the splits; None where the
+            pictures are too few.
+    """
+
+    k: int
+    explained: float
+    seeds: float
+    halves: float | None
+
+
+def distinct_agreement(ours: Floats, theirs: Floats) -> float:
+    """How much nearer concepts are to their partners than to others, at most 1.
+
+    All concepts of a network resemble each other, because all activations lie in one direction more or less: the mean
+    cosine `m` of partners is high even where they have nothing else in common. It is compared with that of the other
+    pairs, `o`: `(m - o) / (1 - o)` is 1 for the same concepts and 0 where a partner is no nearer than any other. (The
+    simplified silhouette, Rousseeuw 1987, with cosine distances and clusters of two, as Kotliar et al. 2019 judge
+    numbers of concepts by it.) One concept has no others: the cosine itself.
+
+    Args:
+        ours, theirs: `(k, c)` each.
+
+    >>> distinct_agreement(np.eye(2), np.eye(2)[::-1]), distinct_agreement(np.ones((2, 2)), np.ones((2, 2)))
+    (1.0, 0.0)
+    """
+    k, partners = len(ours), mean_cosine(match(ours, theirs))
+    if k == 1:
+        return partners
+    others = (float(np.sum(unit_rows(ours) @ unit_rows(theirs).T)) - k * partners) / (k * (k - 1))
+    return (partners - others) / (1 - others) if others < 1 - 1e-9 else 0.0
+
+
+def try_numbers(A: Array, cells: Sequence[int], seed: int, most: int, progress: Progress) -> tuple[Tried, ...]:
+    """Tries every number of concepts from 1.
+
+    Args:
+        A: `(N, c)` activations, picture after picture.
+        cells: rows of each picture.
+        seed: of the sample, the halves and the starts.
+        most: concepts at most; fewer where the rows of a half, or the channels, allow fewer.
+        progress: is told of every set of rows that was factorized.
+
+    Raises:
+        ArrayError: when `A` is negative, not finite or not a matrix of floats.
+        UsageError: when `cells` do not fit `A`.
+    """
+    rows, pictures = _sample(_checked(A, cells), cells, seed)
+    sides = _sides(pictures, len(cells), np.random.default_rng([seed, 1]))
+    most = min([most, *rows.shape, *map(len, sides)])
+    progress.start("choosing k", 1 + len(sides))
+    with single_threaded_blas():
+        whole = _whole(rows, most, np.random.default_rng([seed, 2]))
+        progress.advance()
+        jobs = [(side, np.random.default_rng([seed, 3, number])) for number, side in enumerate(sides)]
+        fits = in_order(jobs, lambda job: _ladder(_compressed(rows, job[0], most, job[1]), most, job[1]), _workers())
+        ladders = list(followed(fits, progress))
+    return tuple(_with_halves(one, ladders) for one in whole)
+
+
+def _checked(A: Array, cells: Sequence[int]) -> Rows:
+    """The rows, cut between pictures."""
+    rows = rows_of(A)
+    many = int(as_matrix(A).shape[0])
+    if sum(cells) != many or min(cells) < 1:
+        raise UsageError(f"cells: A has {many} rows, and the pictures have {sum(cells)}, {min(cells)} at least")
+    return replace(rows, cuts=tuple(whole_images(cells)))
+
+
+def _workers() -> int:
+    cores = available_cores()
+    return cores if cores > 1 else 0
+
+
+def _sample(rows: Rows, cells: Sequence[int], seed: int) -> tuple[Array, Indices]:
+    """Weighted rows that stand for all, near 1 in size, and the picture of each."""
+    xp = namespace_of(rows.array)
+    largest = max(float(xp.max(block)) for _, block in rows)
+    rows = rows.scaled(comfortable(largest)) if 0 < largest < float("inf") else rows
+    kept = Reservoir(ROWS)
+    for number, (place, block) in enumerate(rows):
+        norms, _ = checked_block(block)
+        kept.offer(priorities(norms, seed, number), norms, like(np.arange(place.start, place.stop), block, xp.int64))
+    index, factors = kept.drawn()
+    sample = rows.taken(index)
+    pictures: Indices = np.repeat(np.arange(len(cells)), cells)
+    return sample * xp.astype(factors, sample.dtype)[:, None], pictures[to_numpy(index)]
+
+
+def _sides(pictures: Indices, many: int, rng: np.random.Generator) -> list[Indices]:
+    """The rows of one half of the pictures and of the other, for each split; none where pictures are too few."""
+    sides: list[Indices] = []
+    for _ in range(SPLITS if many >= FEWEST else 0):
+        first = np.isin(pictures, rng.permutation(many)[: many // 2])
+        sides += [np.nonzero(first)[0], np.nonzero(~first)[0]]
+    return sides
+
+
+def _compressed(rows: Array, side: Indices, most: int, rng: np.random.Generator) -> Sketch:
+    xp = namespace_of(rows)
+    return compress(xp.take(rows, like(side, rows, xp.int64), axis=0), most, rng)
+
+
+def _whole(rows: Array, most: int, rng: np.random.Generator) -> list[Tried]:
+    """What the sample says by itself."""
+    sketch, tried = compress(rows, most, rng), []
+    for k, best in enumerate(_ladder(sketch, most, rng), start=1):
+        others = descend(sketch, State(kmeans_plus_plus(sketch, k, OTHERS, rng)), FIRST + LAST, TOL).W
+        agreements = [distinct_agreement(best, to_numpy(others[i, ...])) for i in range(OTHERS)]
+        tried.append(Tried(k, _explained(rows, best, sketch.norm), float(np.mean(agreements)), None))
+    return tried
+
+
+def _ladder(sketch: Sketch, most: int, rng: np.random.Generator) -> list[Floats]:
+    """The best concepts of a few starts, `(k, c)` on the host, for each number from 1."""
+    return [_best(sketch, k, rng) for k in range(1, most + 1)]
+
+
+def _best(sketch: Sketch, k: int, rng: np.random.Generator) -> Floats:
+    state = descend(sketch, State(starts(sketch, k, STARTS, rng)[1]), FIRST, 0.0)
+    winner = state.chosen(np.asarray([int(np.argmin(state.losses))]))
+    W: Floats = to_numpy(descend(sketch, winner, LAST, TOL).W[0, ...])
+    return W
+
+
+def _explained(rows: Array, W: Floats, norm: float) -> float:
+    """By concepts and the best coefficients for them, from the rows as they were before they were compressed."""
+    unit = like(unit_rows(W), rows, namespace_of(rows).float64)
+    _, sums = block_step(rows, Concepts.of(unit, rows.dtype), None, SWEEPS)
+    return 1 - sums.residual(norm, unit) / norm if norm > 0 else 1.0
+
+
+def _with_halves(one: Tried, ladders: Sequence[Sequence[Floats]]) -> Tried:
+    if not ladders:
+        return one
+    of_k = [ladder[one.k - 1] for ladder in ladders]
+    pairs = zip(of_k[::2], of_k[1::2], strict=True)
+    return replace(one, halves=float(np.mean([distinct_agreement(ours, theirs) for ours, theirs in pairs])))

@@ -1,0 +1,170 @@
+"""The choice of k: planted numbers are found, noise has one concept, and the figures are what they are said to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from planted import Planted, hundred, noise, planted
+
+from dff_onnx.backbone.session import Backbone
+from dff_onnx.concepts.choice import LEAST, NEAR, by_halves, by_knee, choose_k, knee
+from dff_onnx.concepts.halves import ROWS, Tried, distinct_agreement
+from dff_onnx.concepts.matching import match
+from dff_onnx.errors import ArrayError, UsageError
+from dff_onnx.factorization import factorize
+from dff_onnx.files import walk_pictures
+from dff_onnx.images import Resize
+from dff_onnx.progress import Silent
+from dff_onnx.runs.collect import collect
+
+Floats = NDArray[np.floating]
+CHANNELS, SIDE = 48, 6
+
+
+def small(k: int, pictures: int, level: str = "middle") -> Planted:
+    return planted(k, pictures, 0, level, CHANNELS, SIDE)
+
+
+def figures(*halves: float | None) -> list[Tried]:
+    return [Tried(k, 1 - 0.5**k, 1.0, value) for k, value in enumerate(halves, start=1)]
+
+
+def test_ten_planted_numbers_are_found() -> None:
+    wrong = [choose_k(one.A, one.cells, most=k + 2).k - k for k, one in hundred(many=10, channels=CHANNELS, side=SIDE)]
+    assert max(map(abs, wrong)) <= 1 and sum(off == 0 for off in wrong) >= 7, wrong
+
+
+@pytest.mark.slow
+def test_of_a_hundred_planted_numbers_ninety_are_found_within_one() -> None:
+    wrong = np.array([choose_k(one.A, one.cells).k - k for k, one in hundred()])
+    assert np.mean(np.abs(wrong) <= 1) >= 0.9, wrong
+    assert np.mean(wrong == 0) >= 0.7, wrong
+
+
+def test_in_noise_there_is_one_concept_and_the_reason_says_that_more_do_not_agree() -> None:
+    choice = choose_k(*_of(noise(12, 0, CHANNELS, SIDE)), most=5)
+    assert choice.k == 1
+    assert "with more, random halves of the pictures agree to" in choice.reason
+
+
+def test_one_planted_concept_is_not_taken_for_many() -> None:
+    assert choose_k(*_of(small(1, 15, "easy")), most=5).k <= 2
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 3])
+def test_few_pictures_are_not_halved_and_the_bend_of_what_is_explained_decides(pictures: int) -> None:
+    one = small(3, 3)
+    rows = one.A[: sum(one.cells[:pictures])]
+    choice = choose_k(rows, one.cells[:pictures], most=5)
+    assert all(tried.halves is None for tried in choice.tried)
+    assert choice.k == knee([tried.explained for tried in choice.tried])
+    assert "fewer than 4 pictures cannot be halved" in choice.reason
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_one_others() -> None:
+    one = small(3, 8)
+    first, again, other = (choose_k(one.A, one.cells, seed=seed, most=4) for seed in (0, 0, 1))
+    assert first == again and first.tried != other.tried and first.k == other.k == 3
+
+
+@pytest.mark.parametrize("factor", [2.0**-80, 2.0**60])
+def test_the_scale_of_the_activations_changes_nothing(factor: float) -> None:
+    one = small(2, 6)
+    assert choose_k(one.A * np.float32(factor), one.cells, most=3) == choose_k(one.A, one.cells, most=3)
+
+
+def test_what_is_explained_is_what_a_factorization_explains() -> None:
+    one = small(4, 10)
+    for tried in choose_k(one.A, one.cells, most=5).tried:
+        assert tried.explained == pytest.approx(factorize(one.A, tried.k).explained, abs=0.005)
+
+
+def test_a_large_set_is_judged_by_a_sample_of_its_rows() -> None:
+    one = planted(3, 90, 0, channels=32, side=8)
+    assert len(one.A) > ROWS
+    choice = choose_k(one.A, one.cells, most=4)
+    assert choice.k == 3
+    assert choice.tried[2].explained == pytest.approx(factorize(one.A, 3).explained, abs=0.02)
+
+
+def test_rows_that_are_drawn_count_as_much_as_those_that_are_not() -> None:
+    rng = np.random.default_rng(0)
+    A = np.zeros((8192, 40), np.float32)
+    A[np.arange(8192), rng.integers(1, 40, 8192)] = 1
+    A[::10] = 3 * np.eye(40)[0]  # a tenth of the rows, half of the energy
+    assert choose_k(A, [1024] * 8, most=1).tried[0].explained == pytest.approx(factorize(A, 1).explained, abs=0.03)
+
+
+def test_no_more_concepts_are_tried_than_half_of_the_pictures_have_rows() -> None:
+    A = np.random.default_rng(0).random((4, 5)).astype(np.float32)
+    assert len(choose_k(A, [1, 1, 1, 1]).tried) == 2
+    assert choose_k(A[:1], [1]).reason == "1: the set allows no more"
+
+
+def test_pictures_of_zeros_have_one_concept() -> None:
+    assert choose_k(np.zeros((40, 6), np.float32), [10] * 4, most=3).k == 1
+
+
+def test_agreement_is_the_simplified_silhouette_of_the_matched_pairs() -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.random((2, 4, 9))
+    partners = {(pair.ours, pair.theirs) for pair in match(ours, theirs)}
+    cosine = [[float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for b in theirs] for a in ours]
+    near = np.mean([1 - cosine[i][j] for i in range(4) for j in range(4) if (i, j) in partners])
+    far = np.mean([1 - cosine[i][j] for i in range(4) for j in range(4) if (i, j) not in partners])
+    assert distinct_agreement(ours, theirs) == pytest.approx((far - near) / far)
+
+
+def test_a_direction_that_all_concepts_share_is_no_agreement() -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = 5 + rng.random((2, 4, 9))
+    assert np.mean([pair.cosine for pair in match(ours, theirs)]) > 0.99
+    assert distinct_agreement(ours, theirs) < 0.6
+
+
+def test_the_largest_number_that_is_nearly_the_best_is_taken() -> None:
+    assert by_halves(figures(1.0, 0.9, 0.9 - NEAR + 0.01, 0.9 - NEAR - 0.01)).k == 3
+    assert by_halves(figures(1.0, LEAST, 0.2)).k == 2
+    assert by_halves(figures(1.0, LEAST - 0.01, 0.2)).k == 1
+
+
+def test_the_reason_names_the_figures() -> None:
+    assert by_halves(figures(0.99, 0.7, 0.961, 0.93, 0.71)).reason == (
+        "4: the concepts of random halves of the pictures agree to 0.93, nearly the best (0.96, with 3); "
+        "with more to 0.71 at most"
+    )
+    assert by_halves(figures(0.99, 0.9)).reason == "2: the concepts of random halves of the pictures agree to 0.90"
+    assert by_knee(figures(None, None)).k == 1
+
+
+@pytest.mark.parametrize(
+    ("explained", "wanted"), [([0.4], 1), ([0.4, 0.8], 1), ([0.3, 0.5, 0.6, 0.62, 0.64], 3), ([0.2, 0.2, 0.2], 1)]
+)
+def test_the_knee_lies_highest_above_the_chord(explained: list[float], wanted: int) -> None:
+    assert knee(explained) == wanted
+
+
+def test_what_cannot_be_is_refused() -> None:
+    A = np.ones((6, 3), np.float32)
+    with pytest.raises(UsageError, match="6 rows, and the pictures have 7"):
+        choose_k(A, [3, 4])
+    with pytest.raises(UsageError, match="at least one concept"):
+        choose_k(A, [3, 3], most=0)
+    with pytest.raises(ArrayError, match="smallest value is -1"):
+        choose_k(-A, [3, 3])
+    with pytest.raises(ArrayError, match="NaN"):
+        choose_k(A * np.nan, [3, 3])
+
+
+@pytest.mark.slow
+def test_gymnasts_have_as_many_concepts_as_the_paper_gives_them(real_data: Path) -> None:
+    folder = real_data / "icoseg" / "images" / "036 Gymnastics-1"
+    rows = collect(folder, walk_pictures(folder), Backbone.open(), Resize("square", 224), Silent())
+    assert choose_k(rows.A, [grid.cells for grid in rows.grids]).k in (3, 4, 5)
+
+
+def _of(one: Planted) -> tuple[Floats, list[int]]:
+    return one.A, one.cells
