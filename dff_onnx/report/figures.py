@@ -83,7 +83,8 @@ class TriedK:
     Attributes:
         k: how many.
         explained: share of `||A||^2`.
-        seeds: mean cosine between the concepts of other starts and these, matched one to one.
+        seeds: how well the concepts of single random starts agree with the best ones, at most 1; see
+            `dff_onnx.concepts.halves.distinct_agreement`.
         halves: the same between the concepts of halves of the pictures; None where there are too few pictures.
     """
 
@@ -110,13 +111,14 @@ class ChoiceFound:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """What the classifier's score does while concepts go, or come, strongest first; means over the images.
+    """What the classifier's score does while concepts go, or come, strongest first.
 
     Attributes:
         fidelity: share of the images that keep their first class when `HW` takes the place of `A`.
-        deletion: score with 0, 1 .. k concepts taken away, relative to the score of `HW`.
-        insertion: score with 0, 1 .. k concepts put in, relative likewise.
-        importance: total Sobol index of each concept, in the order of the concepts.
+        deletion: score with 0, 1 .. k concepts taken away from `HW`, summed over the images, relative to that of `A`.
+        insertion: score with 0, 1 .. k concepts put in, likewise.
+        importance: total Sobol index of each concept, mean over the images, in the order of the concepts; of random
+            ones, strongest first.
     """
 
     fidelity: Interval
@@ -150,8 +152,8 @@ class TruthFound:
 
     Attributes:
         images: that have a mask.
-        iou: of each concept's masks with them, mean over images.
-        corloc: share of images whose largest region's box overlaps the object's box by more than a half.
+        iou: of each concept's masks with them, summed over the images and divided once.
+        corloc: of each concept, share of images whose largest region's box has an IoU above 0.5 with the object's.
         union: IoU of the best union of concepts with them, and which concepts it is made of; the choice saw the masks.
     """
 
