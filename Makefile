@@ -24,7 +24,7 @@ $(READY): pyproject.toml
 
 # grad-cam asks for opencv-python-headless, whose files would overwrite those of opencv-contrib-python-headless.
 $(ORACLE): $(READY)
-	$(BIN)/python -m pip install --quiet -e '.[oracle]'
+	$(BIN)/python -m pip install --quiet -e '.[oracle,browser]'
 	$(BIN)/python -m pip install --quiet --no-deps grad-cam==1.5.7 ttach==0.0.3
 	@touch $@
 

@@ -33,6 +33,17 @@ def cpp_compiler() -> str:
     return str(found)
 
 
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser, and the package that drives it, for the report's page."""
+    if importlib.util.find_spec("playwright") is None:
+        skip_or_fail("needs playwright to drive a browser: pip install playwright")
+    found = shutil.which("chromium")
+    if found is None:
+        skip_or_fail("needs a browser: apt install chromium")
+    return str(found)
+
+
 @pytest.fixture
 def torch_here() -> None:
     """PyTorch, the reference implementation of the exported networks."""

@@ -20,6 +20,7 @@ from dff_onnx.cli.options import (
     MinShare,
     Overlays,
     Overwrite,
+    ReportOf,
     RunFolder,
     Scale,
     ShortSide,
@@ -87,6 +88,7 @@ def cam(
     short_side: ShortSide = None,
     long_side: LongSide = None,
     overlays: Overlays = "all",
+    report: ReportOf = "1000",
     min_share: MinShare = 0.01,
     mean: Mean = None,
     std: Std = None,
@@ -97,18 +99,19 @@ def cam(
 ) -> None:
     """Map where a classifier sees its classes, with boxes and its answers.
 
-    Writes overlays, results.json, predictions.csv, boxes.csv, coco.json, maps.npz, failures.json and run.toml. Exit
-    code 3 says that some pictures could not be used; failures.json lists them.
+    Writes report.html, overlays, results.json, predictions.csv, boxes.csv, coco.json, maps.npz, failures.json and
+    run.toml. Exit code 3 says that some pictures could not be used; failures.json lists them.
 
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
+    from dff_onnx.cli.ending import ending
     from dff_onnx.cli.network import accelerator_of, tell_assumed
     from dff_onnx.cli.progress import cam_summary, shown
     from dff_onnx.datasets.class_names import names_for
-    from dff_onnx.report.results import results_json
     from dff_onnx.runs.cam import run_cam
     from dff_onnx.runs.cam_settings import CamSettings
-    from dff_onnx.runs.classifier import Opening, open_classifier
+    from dff_onnx.runs.classifier import open_classifier
+    from dff_onnx.runs.opening import Opening
     from dff_onnx.zoo.find import find_model
 
     with shown() as progress:
@@ -135,17 +138,14 @@ def cam(
             fraction=fraction,
             min_share=min_share,
             overlays=overlays_named(overlays),
+            report=overlays_named(report, "--report"),
         )
         made = run_cam(
             folder, output, classifier.backbone, classifier.mapping, names, settings,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip
-    if as_json:
-        typer.echo(results_json(made.found), nl=False)
-    typer.echo(cam_summary(made, output), err=True)
     tell_assumed(classifier.backbone)
-    if made.found.failures:
-        raise typer.Exit(3)
+    ending(made.found, output, cam_summary(made, output), as_json)
 
 
 def _classes(text: str, names: ClassNames) -> tuple[int, tuple[int, ...]]:

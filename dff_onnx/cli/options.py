@@ -48,9 +48,13 @@ Split = Annotated[bool, typer.Option("--split", help="Every channel becomes two:
 
 RunFolder = Annotated[Path, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")]
 Overlays = Annotated[str, typer.Option(help="Pictures to draw: all, none, or a number.")]
+ReportOf = Annotated[str, typer.Option("--report", help="Pictures in report.html: all, none, or a number.")]
 MinShare = Annotated[float, typer.Option(help="Share of a picture that a further region needs.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of other settings.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")]
+Truth = Annotated[
+    Path | None, typer.Option(help="A folder of masks with the pictures' names: IoU and CorLoc of each concept.")
+]
 ClassNamesFile = Annotated[
     Path | None, typer.Option("--class-names", help="A classifier's classes, one a line. [default: ImageNet's 1000]")
 ]
@@ -79,8 +83,8 @@ def class_names_of(path: Path | None) -> ClassNames | None:
     return None if path is None else read_class_names(path)
 
 
-def overlays_named(text: str) -> int | Literal["all", "none"]:
-    """The option as settings have it."""
+def overlays_named(text: str, option: str = "--overlays") -> int | Literal["all", "none"]:
+    """`--overlays` or `--report` as settings have it."""
     from dff_onnx.errors import UsageError
 
     if text == "all":
@@ -88,7 +92,7 @@ def overlays_named(text: str) -> int | Literal["all", "none"]:
     if text == "none":
         return "none"
     if not text.isdecimal():
-        raise UsageError(f"--overlays: all, none or a number is needed, found {text!r}")
+        raise UsageError(f"{option}: all, none or a number is needed, found {text!r}")
     return int(text)
 
 

@@ -34,8 +34,8 @@ class Panel:
         """Where a share lies; what is outside 0..1 lies on the border."""
         return self.height - MARGIN - (self.height - 2 * MARGIN) * min(max(share, 0.0), 1.0)
 
-    def axes(self, name: str) -> list[str]:
-        """The grid with its figures, the name above."""
+    def axes(self, name: str, below: str = "concepts (k)") -> list[str]:
+        """The grid with its figures, the name above, what the ticks count below."""
         parts = [f'<text x="{self.width / 2}" y="{MARGIN - 14}" text-anchor="middle">{plain(name)}</text>']
         for tick in range(0, 11, 2):
             y = self.y(tick / 10)
@@ -43,7 +43,7 @@ class Panel:
             parts.append(f'<text x="{MARGIN - 6}" y="{y + 4}" text-anchor="end">{tick / 10:.1f}</text>')
         baseline = self.height - MARGIN + 18
         parts += [f'<text x="{self.x(k):.1f}" y="{baseline}" text-anchor="middle">{k}</text>' for k in self.ks]
-        parts.append(f'<text x="{self.width / 2}" y="{self.height - 10}" text-anchor="middle">concepts (k)</text>')
+        parts.append(f'<text x="{self.width / 2}" y="{self.height - 10}" text-anchor="middle">{plain(below)}</text>')
         return parts
 
 

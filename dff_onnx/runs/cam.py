@@ -13,21 +13,22 @@ import numpy as np
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.datasets.class_names import ClassNames
 from dff_onnx.datasets.ilsvrc_predictions import PREDICTIONS
-from dff_onnx.errors import DffError
 from dff_onnx.files import printable, write_atomically
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import Answer, ConceptFound
 from dff_onnx.report.overlays import Pixels, overlay
+from dff_onnx.report.page.layout import Level
 from dff_onnx.report.palette import from_hexadecimal
 from dff_onnx.report.panels import shown_box, side_by_side, within
 from dff_onnx.report.predictions import predictions_csv
 from dff_onnx.runs.cam_settings import CamSettings
-from dff_onnx.runs.claim import claim, release
+from dff_onnx.runs.claim import claimed
 from dff_onnx.runs.class_evidence import source_of
 from dff_onnx.runs.class_maps import ClassMaps, make_class_maps
-from dff_onnx.runs.drawing import LEGENDS, draw_overlays
+from dff_onnx.runs.drawing import LEGENDS, Overlays, show_pictures
 from dff_onnx.runs.mapping import Mapping
-from dff_onnx.runs.write import write_findings
+from dff_onnx.runs.reporting import Pages, report_of
+from dff_onnx.runs.write import made_by, write_findings
 
 
 def run_cam(
@@ -41,7 +42,7 @@ def run_cam(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ClassMaps:
-    """Maps where a classifier sees its classes, and writes maps, boxes, answers and overlays to `out`.
+    """Maps where a classifier sees its classes, and writes maps, boxes, answers, overlays and the report to `out`.
 
     The same call on the same `out` writes the same bytes again; other settings on it are refused.
 
@@ -63,23 +64,27 @@ def run_cam(
         "settings": settings.to_dict() | {"class_names": source_of(names), **mapping.made_of},
         "fingerprint": activations.fingerprint.to_dict(),
     }
-    new = claim(out, folder, identity, overwrite)
-    try:
+    with claimed(out, folder, identity, overwrite):
         made = make_class_maps(folder, activations, mapping, names, settings, progress)
-    except DffError:
-        if new:  # a mistake should not take the folder's name
-            release(out)
-        raise
     return _write(made, out, identity, progress or Silent())
 
 
 def _write(made: ClassMaps, out: Path, identity: dict[str, Any], progress: Progress) -> ClassMaps:
-    many = made.settings.overlays_of(len(made.images))
-    drawn = draw_overlays(made.folder, made.paths, made.images, many, out, partial(_drawn, made), progress)
-    made = replace(made, found=replace(made.found, images=drawn))
+    overlays = Overlays(made.settings.overlays_of(len(made.images)), partial(_drawn, made))
+    pages = _pages(made, out, identity)
+    images = show_pictures(made.folder, made.paths, made.images, out, overlays, pages, progress)
+    made = replace(made, found=replace(made.found, images=images))
     write_atomically(out / PREDICTIONS, predictions_csv(made.predictions))
     write_findings(made.found, made.maps, out, identity)
     return made
+
+
+def _pages(made: ClassMaps, out: Path, tables: dict[str, Any]) -> Pages | None:
+    shown = made.settings.reported_of(len(made.images))
+    if not shown:
+        return None
+    level = Level(made.found, made.maps.__getitem__)
+    return Pages(report_of(made.folder, [level], shown, tables | made_by(made.found)), out)
 
 
 def _drawn(made: ClassMaps, index: int, picture: Pixels) -> Pixels:

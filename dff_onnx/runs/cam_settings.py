@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from dff_onnx.cam.boxes import FRACTION
 from dff_onnx.errors import UsageError
 from dff_onnx.images import Resize
-from dff_onnx.runs.settings import Overlays, overlays_of
+from dff_onnx.runs.settings import REPORTED, Overlays, overlays_of
 
 Method = Literal["cam", "grad-cam", "eigen-cam", "score-cam", "ablation-cam"]
 BoxRule = Literal["paper", "release", "heuristic"]
@@ -39,6 +39,7 @@ class CamSettings:
         fraction: of the maximum, for `paper`; 0.2, and 0.15 for `grad-cam`.
         min_share: of a picture's pixels that a region needs to be listed beside the largest one.
         overlays: how many pictures get an overlay: `all`, `none`, or the first so many.
+        report: how many pictures `report.html` shows, likewise.
     """
 
     method: Method = "cam"
@@ -52,6 +53,7 @@ class CamSettings:
     fraction: float | None = None
     min_share: float = 0.01
     overlays: Overlays = "all"
+    report: Overlays = REPORTED
 
     def __post_init__(self) -> None:
         for option, value, choices in (("method", self.method, Method), ("box", self.box, BoxRule)):
@@ -78,6 +80,7 @@ class CamSettings:
         if not 0 <= self.min_share <= 1:
             raise UsageError(f"min-share: a figure from 0 to 1 is needed, found {self.min_share}")
         overlays_of(self.overlays, 0)
+        overlays_of(self.report, 0, "report")
 
     @property
     def share_of_maximum(self) -> float:
@@ -98,8 +101,13 @@ class CamSettings:
             **({"fraction": self.share_of_maximum} if self.box == "paper" else {}),
             "min_share": self.min_share,
             "overlays": str(self.overlays),
+            "report": str(self.report),
         }
 
     def overlays_of(self, images: int) -> int:
         """How many of `images` pictures get an overlay."""
         return overlays_of(self.overlays, images)
+
+    def reported_of(self, images: int) -> int:
+        """How many of `images` pictures the report shows; with none there is no report."""
+        return overlays_of(self.report, images)

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dff_onnx.errors import OutputError, UsageError
-from dff_onnx.files import RUN_MARKER, write_atomically
+from dff_onnx.errors import DffError, OutputError, UsageError
+from dff_onnx.files import RUN_MARKER, is_run_folder, write_atomically
+from dff_onnx.report.page.layout import pages_in
 from dff_onnx.report.toml import to_toml
 
 RUN_FILE = "run.toml"
+# What runs of any kind leave, but for the pages of the report and the levels of a tree.
+FOLDERS = ("overlays", "label")
+FILES = (
+    "results.json", "boxes.csv", "coco.json", "maps.npz", "bank.npz", "failures.json",
+    "labels.json", "predictions.csv", "tree.json", "tree.svg",
+)  # fmt: skip
+LEVEL = re.compile("k[1-9][0-9]*")
 
 
 def claim(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> bool:
@@ -42,6 +52,18 @@ def claim(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool)
         raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another with -o") from error
     write_run_file(out, identity)
     return new
+
+
+@contextmanager
+def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> Iterator[None]:
+    """`claim`, given up again where a mistake inside the block should not take the folder's name."""
+    new = claim(out, folder, identity, overwrite)
+    try:
+        yield
+    except DffError:
+        if new:
+            release(out)
+        raise
 
 
 def release(out: Path) -> None:
@@ -100,12 +122,13 @@ def _differences(earlier: Mapping[str, Any], now: Mapping[str, Any], at: str = "
 
 
 def _remove_earlier(out: Path) -> None:
-    """What belongs to the run that is replaced and may not be written anew."""
+    """All that belongs to the run that is replaced: it may be of another kind, and some is not written anew."""
     try:
-        for folder in (out / "overlays", out / "label"):
+        levels = [home for home in out.iterdir() if LEVEL.fullmatch(home.name) and is_run_folder(home)]
+        for folder in (*(out / name for name in FOLDERS), *levels):
             if folder.is_dir():
                 shutil.rmtree(folder)
-        for name in ("labels.json", "bank.npz", "predictions.csv"):
-            (out / name).unlink(missing_ok=True)
+        for file in (*(out / name for name in FILES), *pages_in(out)):
+            file.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{error.filename}: the earlier run's file cannot be removed ({error.strerror})") from error

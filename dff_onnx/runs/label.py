@@ -16,11 +16,14 @@ from dff_onnx.concepts.bank import Bank, bank_bytes, read_bank
 from dff_onnx.errors import ImageError, RefusedError, UsageError
 from dff_onnx.files import open_atomically, write_atomically
 from dff_onnx.images import read_original
+from dff_onnx.plain_text import is_plain
 from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.report.contact_sheet import Row, contact_sheet, tile_side
 from dff_onnx.report.found import ConceptFound
-from dff_onnx.report.labels_file import Labels, checked_parts, is_plain, labels_json, read_labels
+from dff_onnx.report.labels_file import Labels, checked_parts, labels_json, read_labels
 from dff_onnx.report.overlays import Pixels, encode_png, overlay
+from dff_onnx.report.page.fill import renamed
+from dff_onnx.report.page.layout import pages_in
 from dff_onnx.report.palette import from_hexadecimal
 from dff_onnx.report.results import boxes_csv, coco_json, strict_json
 from dff_onnx.runs.stored import RESULTS, StoredRun
@@ -29,6 +32,7 @@ LABELS = "labels.json"
 SHEET = "label/contact.png"
 TEMPLATE = "label/labels.json"
 BANK = "bank.npz"
+LARGEST_PAGE = 2**25  # bytes of a page of a report; those of a run have at most 10 million
 GONE = 40  # grey of a picture that is not there
 
 # A concept, and what was wrong with the answer before, go in; names with commas between them come out.
@@ -164,6 +168,21 @@ def write_names(run: StoredRun, labels: Labels) -> None:
     with ExitStack() as files:  # it closes the last one first: the labels, which say that all is done, come last
         for name, data in contents.items():
             files.enter_context(open_atomically(run.home / name)).write(data)
+        for path, page in _named_pages(run.home, names):
+            files.enter_context(open_atomically(path)).write(page)
+
+
+def _named_pages(home: Path, names: Sequence[str | None]) -> Iterator[tuple[Path, bytes]]:
+    """The report's pages with the names; one that somebody changed, or that cannot be read, is left alone."""
+    for path in pages_in(home):
+        try:
+            with path.open("rb") as file:
+                content = file.read(LARGEST_PAGE + 1)
+        except OSError:
+            continue
+        page = renamed(content, names) if len(content) <= LARGEST_PAGE else None
+        if page is not None:
+            yield path, page
 
 
 def _named_bank(run: StoredRun, labels: Labels) -> Bank:

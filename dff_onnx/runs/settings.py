@@ -11,6 +11,7 @@ from dff_onnx.images import Resize
 from dff_onnx.maps import Crf, Threshold
 
 Overlays = int | Literal["all", "none"]
+REPORTED: Overlays = 1000  # five pages; more are more than anyone looks through
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Settings:
     """How pictures become concepts.
 
     Attributes:
-        k: number of concepts.
+        k: number of concepts, or `auto`: see `dff_onnx.concepts.choice`.
         resize: of the pictures, before the network.
         per_image: factorize each picture by itself; concepts are then not shared.
         solver, seed: of the factorization.
@@ -27,9 +28,10 @@ class Settings:
         foreground: look for the object the pictures share in place of `k` concepts; 448 pixels and more are best.
         min_share: of a picture's pixels that a region needs to be listed beside the largest one.
         overlays: how many pictures get an overlay: `all`, `none`, or the first so many.
+        report: how many pictures `report.html` shows, likewise.
     """
 
-    k: int = 4
+    k: int | Literal["auto"] = 4
     resize: Resize = field(default_factory=Resize)
     per_image: bool = False
     solver: Solver = "coreset"
@@ -39,10 +41,13 @@ class Settings:
     foreground: bool = False
     min_share: float = 0.01
     overlays: Overlays = "all"
+    report: Overlays = REPORTED
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, int) or self.k < 1:
-            raise UsageError(f"k: at least one concept is needed, found {self.k}")
+        if self.k != "auto" and (not isinstance(self.k, int) or self.k < 1):
+            raise UsageError(f"k: at least one concept, or auto, is needed, found {self.k}")
+        if self.k == "auto" and self.per_image:
+            raise UsageError("k: auto looks at what pictures share; with per-image a number is needed")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise UsageError(f"seed: a whole number from 0 on is needed, found {self.seed}")
         if self.foreground and self.per_image:
@@ -50,6 +55,7 @@ class Settings:
         if not 0 <= self.min_share <= 1:
             raise UsageError(f"min-share: a figure from 0 to 1 is needed, found {self.min_share}")
         overlays_of(self.overlays, 0)
+        overlays_of(self.report, 0, "report")
 
     def to_dict(self) -> dict[str, Any]:
         """As `run.toml` stores them: those that matter."""
@@ -67,15 +73,20 @@ class Settings:
             **_crf_fields(self.crf),
             "min_share": self.min_share,
             "overlays": str(self.overlays),
+            "report": str(self.report),
         }
 
     def overlays_of(self, images: int) -> int:
         """How many of `images` pictures get an overlay."""
         return overlays_of(self.overlays, images)
 
+    def reported_of(self, images: int) -> int:
+        """How many of `images` pictures the report shows; with none there is no report."""
+        return overlays_of(self.report, images)
 
-def overlays_of(overlays: Overlays, images: int) -> int:
-    """How many of `images` pictures get an overlay.
+
+def overlays_of(overlays: Overlays, images: int, setting: str = "overlays") -> int:
+    """How many of `images` pictures get an overlay, or a place in the report.
 
     Raises:
         UsageError: for anything but `all`, `none` and a number.
@@ -88,7 +99,7 @@ def overlays_of(overlays: Overlays, images: int) -> int:
     if overlays == "none":
         return 0
     if not isinstance(overlays, int) or overlays < 0:
-        raise UsageError(f"overlays: all, none or a number is needed, found {overlays}")
+        raise UsageError(f"{setting}: all, none or a number is needed, found {overlays}")
     return min(overlays, images)
 
 

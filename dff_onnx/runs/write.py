@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
@@ -21,13 +21,15 @@ from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import Found
 from dff_onnx.report.maps_file import Maps, write_maps
 from dff_onnx.report.overlays import overlay
+from dff_onnx.report.page.layout import Level
 from dff_onnx.report.palette import from_hexadecimal
 from dff_onnx.report.results import boxes_csv, coco_json, failures_json, results_json
 from dff_onnx.runs.claim import write_run_file
 from dff_onnx.runs.discovery import Discovery
-from dff_onnx.runs.drawing import LEGENDS, draw_overlays
+from dff_onnx.runs.drawing import LEGENDS, Overlays, show_pictures
+from dff_onnx.runs.reporting import Pages, label_command, report_of
 
-SHARPENED = "sharpened"
+SHARPENED, BANK_SCALE = "sharpened", "scale: the bank's set"
 
 
 def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: Progress | None = None) -> Discovery:
@@ -37,7 +39,7 @@ def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: P
         discovery: what was found.
         out: the run's folder, claimed for it.
         identity: the tables of `run.toml` that say what went in.
-        progress: follows the overlays.
+        progress: follows the pictures that are drawn.
 
     Returns:
         the discovery, its images with the paths of their overlays.
@@ -45,15 +47,17 @@ def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: P
     Raises:
         OutputError: when a file cannot be written.
     """
-    images, many = discovery.images, discovery.settings.overlays_of(len(discovery.images))
-    written = draw_overlays(
-        discovery.folder, discovery.paths, images, many, out, partial(_drawn, discovery), progress or Silent()
+    tables = identity | _quality(discovery.found)
+    overlays = Overlays(discovery.settings.overlays_of(len(discovery.images)), partial(_drawn, discovery))
+    pages = _pages(discovery, out, tables)
+    images = show_pictures(
+        discovery.folder, discovery.paths, discovery.images, out, overlays, pages, progress or Silent()
     )
-    discovery = replace(discovery, found=replace(discovery.found, images=written))
+    discovery = replace(discovery, found=replace(discovery.found, images=images))
     bank = discovery.bank()
     if bank is not None:
         write_atomically(out / "bank.npz", bank_bytes(bank))
-    write_findings(discovery.found, _maps(discovery), out, identity | _quality(discovery.found))
+    write_findings(discovery.found, map(maps_of(discovery), range(len(images))), out, tables)
     return discovery
 
 
@@ -73,15 +77,35 @@ def write_findings(found: Found, maps: Iterable[Maps], out: Path, tables: dict[s
     write_atomically(out / "coco.json", coco_json(found))
     write_atomically(out / "failures.json", failures_json(found.failures))
     write_maps(out / "maps.npz", maps)
-    write_run_file(out, tables | {"made": {"device": found.device, "versions": versions()}})
+    write_run_file(out, tables | made_by(found))
     write_atomically(out / "results.json", results_json(found))
 
 
-def _maps(discovery: Discovery) -> Iterable[Maps]:
-    """What the masks of each picture are made of."""
+def maps_of(discovery: Discovery) -> Callable[[int], Maps]:
+    """From a picture's number to what its masks are made of: heat maps, or sharpened maps in levels."""
     grids = [image.grid for image in discovery.images]
     starts = offsets(grids)
-    return discovery.sharp or (heat_map(discovery.H, *place) for place in zip(starts, grids, strict=False))
+
+    def maps(index: int) -> Maps:
+        if discovery.sharp:
+            return discovery.sharp[index]
+        heat: Maps = heat_map(discovery.H, starts[index], grids[index])
+        return heat
+
+    return maps
+
+
+def made_by(found: Found) -> dict[str, Any]:
+    """The table of `run.toml` that says on what, and with which versions."""
+    return {"made": {"device": found.device, "versions": versions()}}
+
+
+def _pages(discovery: Discovery, out: Path, tables: dict[str, Any]) -> Pages | None:
+    found, shown = discovery.found, discovery.settings.reported_of(len(discovery.images))
+    if not shown:
+        return None
+    level = Level(found, maps_of(discovery), label_command(found))
+    return Pages(report_of(discovery.folder, [level], shown, tables | made_by(found)), out)
 
 
 def _quality(found: Found) -> dict[str, Any]:
@@ -90,7 +114,7 @@ def _quality(found: Found) -> dict[str, Any]:
     if found.foreground is not None:
         return {"quality": {"sure": found.foreground.sure, "agreement": found.foreground.agreement}} | thresholds
     if found.fit is None:
-        return {}
+        return thresholds
     fit = found.fit
     return {
         "quality": {"loss": fit.loss, "kkt": fit.kkt, "spread": fit.spread, "converged": fit.converged}
@@ -125,7 +149,8 @@ def _drawn(discovery: Discovery, index: int, picture: NDArray[np.uint8]) -> NDAr
     colours = [from_hexadecimal(concept.colour) for concept in concepts]
     labels = [concept.legend for concept in concepts]
     if not discovery.sharp:
-        return overlay(picture, heat, colours, labels, LEGENDS[found.scale])
+        scale = BANK_SCALE if found.applied else LEGENDS[found.scale]
+        return overlay(picture, heat, colours, labels, scale)
     # Sharpened maps are 1 or next to it wherever a concept is: the heat says which one is stronger.
     strength = np.asarray(evidence(discovery.heat_map(index), thresholds, highest), np.float32)
     return overlay(picture, discovery.maps(index)[0], colours, labels, SHARPENED, strength=strength)

@@ -74,7 +74,7 @@ def test_a_run_writes_what_the_design_lists(folder: Path, tmp_path: Path) -> Non
     found = run(folder, tmp_path / "out", Colours(), SMALL)
     names = contents(tmp_path / "out")
     assert set(names) == {
-        "results.json", "boxes.csv", "coco.json", "failures.json", "bank.npz", "maps.npz", "run.toml",
+        "results.json", "boxes.csv", "coco.json", "failures.json", "bank.npz", "maps.npz", "run.toml", "report.html",
         "overlays/deep/6.png",
         *(f"overlays/{i}.png" for i in range(6)),
     }  # fmt: skip
