@@ -29,7 +29,8 @@ from dff_onnx.images import Resize, read_picture
 from dff_onnx.records import Preprocessing
 from dff_onnx.runs.cam import run_cam
 from dff_onnx.runs.cam_settings import CamSettings
-from dff_onnx.runs.classifier import Classifier, Opening, open_classifier
+from dff_onnx.runs.classifier import Classifier, open_classifier
+from dff_onnx.runs.opening import Opening
 from dff_onnx.runs.parts import BATCH
 
 

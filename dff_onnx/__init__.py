@@ -18,7 +18,7 @@ _HOMES: dict[str, str] = {
     "DffError": "dff_onnx.errors",
     "Discovery": "dff_onnx.runs.discovery",
     "Factorization": "dff_onnx.factorization",
-    "Opening": "dff_onnx.runs.classifier",
+    "Opening": "dff_onnx.runs.opening",
     "Preprocessing": "dff_onnx.records",
     "Resize": "dff_onnx.images",
     "Settings": "dff_onnx.runs.settings",
@@ -67,9 +67,10 @@ if TYPE_CHECKING:
     from dff_onnx.runs.cam import run_cam
     from dff_onnx.runs.cam_settings import CamSettings
     from dff_onnx.runs.class_maps import make_class_maps
-    from dff_onnx.runs.classifier import Opening, open_classifier
+    from dff_onnx.runs.classifier import open_classifier
     from dff_onnx.runs.discover import discover
     from dff_onnx.runs.discovery import Discovery
+    from dff_onnx.runs.opening import Opening
     from dff_onnx.runs.run import run
     from dff_onnx.runs.settings import Settings
     from dff_onnx.zoo import find_model

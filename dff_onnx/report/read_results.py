@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.images.picture import MAX_PIXELS
 from dff_onnx.records import Box, Fingerprint, Grid, Preprocessing, Region
-from dff_onnx.report.figures import ClassMapsFound
+from dff_onnx.report.figures import AppliedFound, ClassMapsFound
 from dff_onnx.report.found import (
     Answer,
     ClassWeight,
@@ -118,7 +118,13 @@ class _Reader:
                 Failure(self._text(one, "path"), self._text(one, "reason")) for one in self._list(document, "failures")
             ),
             class_maps=class_maps,
+            applied=self._applied(document["applied"]) if "applied" in document else None,
         )
+
+    def _applied(self, table: Any) -> AppliedFound:
+        digest = self._field(table, "bank_sha256", _is_sha256, "64 digits of a sha256")
+        usual, limit = (None if table.get(key, 0) is None else self._number(table, key) for key in ("usual", "limit"))
+        return AppliedFound(digest, usual, limit)
 
     def _class_maps(self, document: Any) -> ClassMapsFound | None:
         if "class_maps" not in document:
@@ -287,6 +293,10 @@ def _short(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+def _is_sha256(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def _is_colour(value: Any) -> bool:

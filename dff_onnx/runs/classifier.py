@@ -6,21 +6,18 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from dff_onnx.backbone.cut import SUFFIXES, Sign
 from dff_onnx.backbone.graph import RECTIFIERS, list_layers, metadata_of, resolve_layer
 from dff_onnx.backbone.head import FoundHead, answer_named, find_head
 from dff_onnx.backbone.model_file import ModelFile, load_model
-from dff_onnx.backbone.runtime import Accelerator, Device
 from dff_onnx.backbone.session import Backbone
-from dff_onnx.backbone.tail import Tail
 from dff_onnx.backbone.tail_gradient import TailGradient
 from dff_onnx.datasets.class_names import ClassNames
 from dff_onnx.errors import ModelError, NoHeadError, UsageError
 from dff_onnx.images import Resize
 from dff_onnx.learning.head_file import FittedHead, read_head
-from dff_onnx.records import Preprocessing
 from dff_onnx.runs.cam_settings import Method
 from dff_onnx.runs.mapping import Mapping, head_mapping, tail_mapping
+from dff_onnx.runs.opening import Opening, unsigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +34,6 @@ class Classifier:
     mapping: Mapping
     names: ClassNames | None = None
     resize: Resize | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a network is opened; see `Backbone.open`."""
-
-    device: Device = "auto"
-    preprocessing: Preprocessing | None = None
-    accelerator: Accelerator | None = None
-
-    def backbone(self, file: ModelFile, layer: str, sign: Sign = "keep") -> Backbone:
-        """Up to a layer, for calls that run side by side."""
-        return Backbone.open(
-            file,
-            layer,
-            device=self.device,
-            preprocessing=self.preprocessing,
-            sign=sign,
-            threads=1,
-            accelerator=self.accelerator,
-        )
-
-    def tail(self, file: ModelFile, layer: str, answer: str | None = None) -> Tail:
-        """From a layer on, for calls that run side by side."""
-        return Tail.open(file, layer, answer, self.device, 1, self.accelerator)
 
 
 def open_classifier(
@@ -161,7 +133,7 @@ def _with_trained_head(path: Path, method: Method, head: Path, features: str | N
             f"{head}: was trained on features of network {wanted.model_sha256[:12]}, and {path} is {file.sha256[:12]} "
             "(sha256); take that network, or train another head with `dff-onnx fit`"
         )
-    layer, sign = _unsigned(file, wanted.layer)
+    layer, sign = unsigned(file, wanted.layer)
     backbone = opening.backbone(file, features or layer, sign)
     if backbone.fingerprint != wanted:
         differs = "layer" if backbone.fingerprint.layer != wanted.layer else "preprocessing"
@@ -172,14 +144,3 @@ def _with_trained_head(path: Path, method: Method, head: Path, features: str | N
     digest = hashlib.sha256(head.read_bytes()).hexdigest()
     names = ClassNames(fitted.names, (None,) * len(fitted.names))
     return Classifier(backbone, head_mapping(method, fitted.head, {"head_sha256": digest}), names, fitted.resize)
-
-
-def _unsigned(file: ModelFile, layer: str) -> tuple[str, Sign]:
-    """The tensor that features come from, and what became of their negative values; see `Backbone.open`."""
-    tensors = {name for node in file.model.graph.node for name in node.output}
-    signs: tuple[Sign, ...] = ("rectify", "split")
-    for sign in signs:
-        bare = layer.removesuffix(f"_{SUFFIXES[sign]}")
-        if layer not in tensors and bare in tensors:
-            return bare, sign
-    return layer, "keep"

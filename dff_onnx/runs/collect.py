@@ -106,8 +106,8 @@ def collect(
     def read(path: Path) -> Picture:
         return read_picture(folder / path, resize)
 
-    def work(batch: Batch[Path]) -> _Block:
-        return _block(batch, activations)
+    def work(batch: Batch[Path]) -> Block:
+        return block_of(batch, activations)
 
     for part in in_parts(paths, read, work, activations.workers, progress):
         for block in part.made:
@@ -116,25 +116,35 @@ def collect(
         failures += (ImageError(path, error.reason) for path, error in part.failures)
     A = rows.matrix()
     if A is None:
-        raise NoImagesError(f"{folder}: not one of {len(paths)} pictures can be used; the first: {failures[0]}")
+        raise none_usable(folder, failures)
     return Collected(A, tuple(seen), tuple(failures))
 
 
+def none_usable(folder: Path, failures: Sequence[ImageError]) -> NoImagesError:
+    """The error of a folder whose pictures all failed."""
+    return NoImagesError(f"{folder}: not one of {len(failures)} pictures can be used; the first: {failures[0]}")
+
+
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """Rows of a few pictures of one size."""
+class Block:
+    """Rows of `A` of a few pictures of one size."""
 
     rows: Array
     seen: list[Seen]
 
 
-def _block(batch: Batch[Path], activations: Activations) -> _Block:
+def block_of(batch: Batch[Path], activations: Activations) -> Block:
+    """What the network makes of a few pictures of one size.
+
+    Raises:
+        ModelError: when activations are negative.
+    """
     pixels = stacked(batch)
     values = activations(pixels)
     if not activations.nonnegative:
         _check_sign(values, activations)
     grid, size = Grid(*values.shape[2:]), Grid(*pixels.shape[1:3])
-    return _Block(rows_of(values), [Seen(path, picture.original, size, grid) for path, picture in batch])
+    return Block(rows_of(values), [Seen(path, picture.original, size, grid) for path, picture in batch])
 
 
 def rows_of(values: Array) -> Array:

@@ -41,6 +41,7 @@ class Discovery:
         sharp: maps `(k, height, width)` of each picture after the CRF or of foreground mode, 0..255, on from 128; empty
             where masks are made of the heat maps.
         foreground: how foreground mode went, and the model that projects other pictures; None without it.
+        applied: the bank that the concepts come from, where nothing was factorized.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Discovery:
     image_peaks: NDArray[np.float32]
     sharp: tuple[NDArray[np.uint8], ...] = ()
     foreground: Foreground | None = None
+    applied: Bank | None = None
 
     @property
     def images(self) -> tuple[ImageFound, ...]:
@@ -78,7 +80,12 @@ class Discovery:
         return mask(upsample(maps, size.height, size.width), thresholds)
 
     def bank(self) -> Bank | None:
-        """The concepts or the foreground model, to be saved; None where each picture has its own concepts."""
+        """The concepts or the foreground model, to be saved; None where each picture has its own concepts.
+
+        A bank that was applied comes out as it is.
+        """
+        if self.applied is not None:
+            return self.applied
         if self.foreground is not None:
             return self._foreground_bank(self.foreground.model)
         if self.W is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from dff_onnx.concepts.foreground import Foreground, View, find_foreground
 from dff_onnx.errors import ImageError
 from dff_onnx.images import Resize, read_original
 from dff_onnx.images.resize import SMALLEST
-from dff_onnx.maps import peaks, scores, shrink
+from dff_onnx.maps import MaskFound, peaks, scores, shrink
 from dff_onnx.maps.crf import CERTAIN
 from dff_onnx.maps.levels import as_float
 from dff_onnx.progress import Progress, followed
@@ -48,7 +48,7 @@ def foreground_in(
         progress: follows the stages.
     """
     views = [View(rows.A, rows.grids, settings.resize), *_smaller(rows, folder, activations, settings.resize, progress)]
-    found = find_foreground(views, _pictures(folder, rows.seen, progress), progress)
+    found = find_foreground(views, working_pictures(folder, rows.seen, progress), progress)
     return _discovery(found, rows, folder, activations, settings, progress)
 
 
@@ -67,7 +67,7 @@ def _smaller(rows: Collected, folder: Path, activations: Activations, resize: Re
     return [View(again.A, again.grids, smaller)] if [seen.path for seen in again.seen] == paths else []
 
 
-def _pictures(folder: Path, seen: Sequence[Seen], progress: Progress) -> list[NDArray[np.uint8]]:
+def working_pictures(folder: Path, seen: Sequence[Seen], progress: Progress) -> list[NDArray[np.uint8]]:
     """The pictures at the working size; grey in place of one that can no longer be read: its colours say nothing."""
 
     def read(one: Seen) -> NDArray[np.uint8]:
@@ -82,15 +82,55 @@ def _pictures(folder: Path, seen: Sequence[Seen], progress: Progress) -> list[ND
     return list(followed(in_order(seen, read, available_cores()), progress))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Marked:
+    """What a run makes of the foreground's maps.
+
+    Attributes:
+        H: `(N, 1)`, the maps on the grids of the activations.
+        sharp: maps `(1, height, width)` that masks are made of, 0..255.
+        image_peaks: `(images, 1)`.
+        regions: of the masks.
+    """
+
+    H: NDArray[np.float32]
+    sharp: tuple[NDArray[np.uint8], ...]
+    image_peaks: NDArray[np.float32]
+    regions: list[tuple[MaskFound, ...]]
+
+
+def marked(
+    maps: Sequence[NDArray[np.uint8]], seen: Sequence[Seen], folder: Path, settings: Settings, progress: Progress
+) -> Marked:
+    """From the foreground's maps to masks and regions, by way of the CRF where one is asked for.
+
+    Args:
+        maps: `(h, w)` of each picture, 0..255.
+        seen: the pictures.
+        folder: that their paths are relative to.
+        settings: of the CRF and of regions.
+        progress: follows the CRF.
+    """
+    shares, grids = [as_float(one[None]) for one in maps], [one.grid for one in seen]
+    sharp = _sharper(shares, seen, folder, settings, progress) or [one[None] for one in maps]
+    H = np.concatenate([_on(grid, one) for grid, one in zip(grids, shares, strict=True)])
+    regions = regions_in(sharp, np.full(1, ON, np.float32), seen, settings)
+    return Marked(H, tuple(sharp), peaks(H, grids), regions)
+
+
+def concept_named(peak: float) -> ConceptFound:
+    """The foreground as the one concept of a run.
+
+    Args:
+        peak: what stands for full heat.
+    """
+    return ConceptFound(0, NAME, hexadecimal(colour(0)), 1.0, ON, peak)
+
+
 def _discovery(
     found: Foreground, rows: Collected, folder: Path, activations: Activations, settings: Settings, progress: Progress
 ) -> Discovery:
-    shares = [as_float(maps[None]) for maps in found.maps]
-    sharp = _sharper(shares, rows, folder, settings, progress) or [maps[None] for maps in found.maps]
-    H = np.concatenate([_on(grid, one) for grid, one in zip(rows.grids, shares, strict=True)])
-    image_peaks = peaks(H, rows.grids)
-    regions = regions_in(sharp, np.full(1, ON, np.float32), rows.seen, settings)
-    concept = ConceptFound(0, NAME, hexadecimal(colour(0)), 1.0, ON, float(image_peaks.max()))
+    made = marked(found.maps, rows.seen, folder, settings, progress)
     return Discovery(
         folder=folder,
         settings=settings,
@@ -99,16 +139,16 @@ def _discovery(
             device=activations.device,
             scale="set",
             fit=None,
-            concepts=(concept,),
-            images=images_with(rows.seen, scores(image_peaks), regions),
+            concepts=(concept_named(float(made.image_peaks.max())),),
+            images=images_with(rows.seen, scores(made.image_peaks), made.regions),
             failures=tuple(map(failure_of, rows.failures)),
             foreground=_told(found, settings.resize),
         ),
         paths=tuple(seen.path for seen in rows.seen),
-        H=H,
+        H=made.H,
         W=None,
-        image_peaks=image_peaks,
-        sharp=tuple(sharp),
+        image_peaks=made.image_peaks,
+        sharp=made.sharp,
         foreground=found,
     )
 
@@ -120,14 +160,14 @@ def _on(grid: Grid, share: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _sharper(
-    shares: Sequence[NDArray[np.float32]], rows: Collected, folder: Path, settings: Settings, progress: Progress
+    shares: Sequence[NDArray[np.float32]], seen: Sequence[Seen], folder: Path, settings: Settings, progress: Progress
 ) -> list[NDArray[np.uint8]]:
     """By the CRF, where one is asked for: at a finer size than the maps'."""
     if settings.crf is None:
         return []
     certain = [np.clip(one, 1 - CERTAIN, CERTAIN) for one in shares]
     one = np.ones(1, np.float32)
-    return sharpened(folder, rows.seen, [p / (1 - p) for p in certain], one, one, settings.crf, progress)
+    return sharpened(folder, seen, [p / (1 - p) for p in certain], one, one, settings.crf, progress)
 
 
 def _told(found: Foreground, resize: Resize) -> ForegroundFound:

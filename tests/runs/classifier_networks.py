@@ -15,8 +15,9 @@ from dff_onnx.learning.head_file import FittedHead, head_bytes
 from dff_onnx.linear_head import LinearHead
 from dff_onnx.records import Fingerprint, Preprocessing
 from dff_onnx.runs.cam_settings import Method
-from dff_onnx.runs.classifier import Classifier, Opening
+from dff_onnx.runs.classifier import Classifier
 from dff_onnx.runs.mapping import Mapping
+from dff_onnx.runs.opening import Opening
 
 METHODS: tuple[Method, ...] = ("cam", "grad-cam", "eigen-cam", "score-cam", "ablation-cam")
 CPU = Opening("cpu")

@@ -24,8 +24,9 @@ from classifier_networks import (
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.images import Resize, read_picture
 from dff_onnx.runs.cam_settings import Method
-from dff_onnx.runs.classifier import Classifier, Opening, open_classifier
+from dff_onnx.runs.classifier import Classifier, open_classifier
 from dff_onnx.runs.mapping import Cam
+from dff_onnx.runs.opening import Opening
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "eigen-cam", "score-cam", "ablation-cam"])

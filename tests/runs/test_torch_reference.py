@@ -34,8 +34,9 @@ from dff_onnx.export import open_checkpoint
 from dff_onnx.images import Resize, read_picture
 from dff_onnx.linear_head import pooled
 from dff_onnx.records import Preprocessing
-from dff_onnx.runs.classifier import Opening, open_classifier
+from dff_onnx.runs.classifier import open_classifier
 from dff_onnx.runs.mapping import Cam
+from dff_onnx.runs.opening import Opening
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("torch_here")]
 

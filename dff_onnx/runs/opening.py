@@ -1,0 +1,98 @@
+"""Opening a network for a run: by options, or as a fingerprint says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dff_onnx.backbone.cut import SUFFIXES, Sign
+from dff_onnx.backbone.graph import default_layer, metadata_of
+from dff_onnx.backbone.head import usual_head
+from dff_onnx.backbone.image_input import settled
+from dff_onnx.backbone.model_file import ModelFile, load_model
+from dff_onnx.backbone.runtime import Accelerator, Device
+from dff_onnx.backbone.session import Backbone
+from dff_onnx.backbone.tail import Tail
+from dff_onnx.concepts.bank import Bank, check_belongs
+from dff_onnx.errors import ModelError
+from dff_onnx.records import Fingerprint, Preprocessing
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a network is opened; see `Backbone.open`."""
+
+    device: Device = "auto"
+    preprocessing: Preprocessing | None = None
+    accelerator: Accelerator | None = None
+
+    def backbone(self, file: ModelFile, layer: str, sign: Sign = "keep") -> Backbone:
+        """Up to a layer, for calls that run side by side."""
+        return Backbone.open(
+            file,
+            layer,
+            device=self.device,
+            preprocessing=self.preprocessing,
+            sign=sign,
+            threads=1,
+            accelerator=self.accelerator,
+        )
+
+    def tail(self, file: ModelFile, layer: str, answer: str | None = None) -> Tail:
+        """From a layer on, for calls that run side by side."""
+        return Tail.open(file, layer, answer, self.device, 1, self.accelerator)
+
+
+def unsigned(file: ModelFile, layer: str) -> tuple[str, Sign]:
+    """The tensor that features come from, and what became of their negative values; see `Backbone.open`.
+
+    Args:
+        file: the network.
+        layer: as a fingerprint names it.
+    """
+    tensors = {name for node in file.model.graph.node for name in node.output}
+    signs: tuple[Sign, ...] = ("rectify", "split")
+    for sign in signs:
+        bare = layer.removesuffix(f"_{SUFFIXES[sign]}")
+        if layer not in tensors and bare in tensors:
+            return bare, sign
+    return layer, "keep"
+
+
+def open_for_bank(bank: Bank, path: str | Path, model: str | Path, opening: Opening | None = None) -> Backbone:
+    """Opens a network as the concepts of a bank need it: at their layer, with their preprocessing and sign.
+
+    Args:
+        bank: as read.
+        path: of the bank, for sentences.
+        model: the ONNX file.
+        opening: device; what it says of preprocessing is not heeded.
+
+    Raises:
+        BankError: when the bank is of another network, naming both fingerprints.
+        ModelError, DeviceError, UsageError: as `Backbone.open`.
+    """
+    file, wanted = load_model(model), bank.fingerprint
+    if file.sha256 != wanted.model_sha256:
+        check_belongs(bank, _usual(file, wanted), path, str(model))
+    # A file that says its preprocessing is asked; of another one the bank knows what was said then.
+    silent = metadata_of(file.model, file.path) is None and wanted.preprocessing.dtype == "float32"
+    opening = replace(opening or Opening(), preprocessing=wanted.preprocessing if silent else None)
+    backbone = opening.backbone(file, *unsigned(file, wanted.layer))
+    check_belongs(bank, backbone.fingerprint, path, str(model))
+    return backbone
+
+
+def _usual(file: ModelFile, wanted: Fingerprint) -> Fingerprint:
+    """Of a network that is not the wanted one: as it would be opened where nobody says how."""
+    metadata = metadata_of(file.model, file.path)
+    preprocessing = metadata.preprocessing if metadata else settled(file.model, file.path, None)
+    return Fingerprint(file.sha256, _usual_layer(file) or wanted.layer, preprocessing)
+
+
+def _usual_layer(file: ModelFile) -> str | None:
+    try:
+        return default_layer(file.model, file.path)
+    except ModelError:
+        head = usual_head(file)
+        return head.features if head else None
