@@ -19,7 +19,10 @@ from dff_onnx.zoo import read_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NAMED = ("models", "results", "evaluation", "foreground", "deep-features", "cam", "finetune")
+NAMED = (
+    "models", "results", "report", "bank", "apply", "choice", "tree", "faithfulness", "evaluation", "foreground",
+    "deep-features", "cam", "finetune",
+)  # fmt: skip
 DOCS = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in NAMED}
 MODELS = DOCS["models"]
 TEXTS = README + "".join(DOCS.values())

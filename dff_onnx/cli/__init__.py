@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from dff_onnx import __version__
+from dff_onnx.cli.apply import apply
+from dff_onnx.cli.bank import bank
 from dff_onnx.cli.cam import cam
 from dff_onnx.cli.cut import cut
 from dff_onnx.cli.doctor import doctor
@@ -22,6 +24,7 @@ from dff_onnx.cli.layers import layers
 from dff_onnx.cli.masks import masks
 from dff_onnx.cli.models import models
 from dff_onnx.cli.run import run
+from dff_onnx.cli.tree import tree
 from dff_onnx.errors import DffError
 
 # Plain help starts twice as fast as Typer's boxes, and reads the same in a pipe.
@@ -34,10 +37,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, cam, label, masks, export, features, fit, layers, cut, doctor):
+for command in (run, apply, tree, cam, label, masks, export, features, fit, layers, cut, doctor):
     app.command()(command)
 app.add_typer(eval_, name="eval")
 app.add_typer(models, name="models")
+app.add_typer(bank, name="bank")
 
 
 def _show_version(wanted: bool) -> None:

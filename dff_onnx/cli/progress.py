@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
+from textwrap import wrap
 
 from rich.console import Console
 from rich.progress import (
@@ -26,6 +28,8 @@ from dff_onnx.progress import Progress as Follower
 from dff_onnx.progress import Silent
 from dff_onnx.report.found import Found
 from dff_onnx.runs.class_maps import ClassMaps
+
+WORST = 3  # pictures that a bank does not explain, named
 
 
 class _Rate(ProgressColumn):
@@ -80,7 +84,7 @@ def summary(found: Found, out: Path) -> str:
     if found.fit:
         fit = found.fit
         ending = "converged" if fit.converged else f"stopped: {fit.stopped}"
-        lines[0] += f", {1 - fit.loss:.1%} explained by {fit.k} concepts ({ending})"
+        lines[0] += f", {1 - fit.loss:.1%} explained by {_many(fit.k, 'concept')} ({ending})"
     if found.foreground:
         lines[0] += f", foreground found; sure: {found.foreground.sure}"
         lines.append(f"  agreement of {len(found.foreground.trials)} trials: IoU {found.foreground.agreement:.2f}")
@@ -94,7 +98,62 @@ def summary(found: Found, out: Path) -> str:
             f"  {concept.label}  {concept.colour}  energy {concept.energy or 0:5.1%}, score above a half in {strong}"
             + (f", {concept.classes[0].name}" if concept.classes else "")
         )
-    return "\n".join(lines + _ending(found, out))
+    return "\n".join(lines + _figures(found) + _ending(found, out))
+
+
+def _figures(found: Found) -> list[str]:
+    """How k was chosen, what a bank knows of the concepts, what a classifier and masks say of them."""
+    told = []
+    if found.choice:
+        told.append(f"k = {found.choice.reason}")
+    same = sum(concept.like is not None for concept in found.concepts)
+    if same:
+        told.append(f"{same} of {len(found.concepts)} concepts are the bank's")
+    if found.faithfulness:
+        kept, others = (one.fidelity.estimate for one in (found.faithfulness.concepts, found.faithfulness.control))
+        told.append(
+            f"the classifier keeps its first class in {kept:.0%} of {_pictures(found.faithfulness.images)} when it "
+            f"sees the concepts alone, in {others:.0%} with random ones"
+        )
+    if found.truth:
+        best, union = " + ".join(map(str, found.truth.best)), found.truth.union
+        many = _many(found.truth.images, "mask")
+        told.append(
+            f"IoU with {many}: {union.estimate:.3f} [{union.low:.3f}, {union.high:.3f}] for the best union, of {best}"
+        )
+    return [line for text in told for line in wrap(text, 80, initial_indent="  ", subsequent_indent="    ")]
+
+
+def _many(count: int, thing: str) -> str:
+    return f"1 {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def apply_summary(found: Found, out: Path) -> str:
+    """What a bank's concepts are in new pictures, in a few lines of at most 80 columns but for names."""
+    lines = [f"{_pictures(len(found.images))}, device {found.device}, nothing fitted"]
+    for concept in found.concepts:
+        here = [image.concepts[concept.number] for image in found.images]
+        strong = sum(one.score >= 0.5 for one in here)
+        lines.append(f"  {concept.label}  {concept.colour}  score above a half in {strong}")
+    losses = [image.loss for image in found.images if image.loss is not None]
+    if losses:
+        usual = found.applied.usual if found.applied else None
+        beside = "" if usual is None else f", {1 - usual:.1%} of the bank's own pictures"
+        lines.append(f"  median picture {1 - median(losses):.1%} explained{beside}")
+    return "\n".join(lines + _unexplained(found) + _figures(found) + _ending(found, out))
+
+
+def _unexplained(found: Found) -> list[str]:
+    """How many pictures a bank does not explain, and the worst."""
+    limit = found.applied.limit if found.applied else None
+    if limit is None:
+        return []
+    if not found.unexplained:
+        return ["  the bank explains all of them"]
+    many = len(found.unexplained)
+    lines = [f"  {_pictures(many)} not explained (less than {1 - limit:.1%}):"]
+    lines += [f"    {1 - (image.loss or 0):6.1%}  {image.path}" for image in found.unexplained[:WORST]]
+    return lines + ([f"    and {many - WORST} more in results.json"] if many > WORST else [])
 
 
 def cam_summary(made: ClassMaps, out: Path) -> str:
@@ -125,7 +184,7 @@ def _first_answers(found: Found) -> list[str]:
 
 
 def _pictures(many: int) -> str:
-    return "1 picture" if many == 1 else f"{many} pictures"
+    return _many(many, "picture")
 
 
 def _ending(found: Found, out: Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,12 +32,14 @@ from dff_onnx.cli.options import (
     Overlays,
     Overwrite,
     Rectify,
+    ReportOf,
     RunFolder,
     Scale,
     ShortSide,
     Size,
     Split,
     Std,
+    Truth,
     class_names_of,
     overlays_named,
     preprocessing_if_said,
@@ -59,7 +61,7 @@ def run(
     output: RunFolder,
     model: Network = "compact",
     card: CardFile = None,
-    k: Annotated[int | None, typer.Option("-k", help="Number of concepts. [default: 4]")] = None,
+    k: Annotated[str | None, typer.Option("-k", help="Number of concepts, or auto. [default: 4]")] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="The object the pictures share, in place of concepts; --size is 448.")
     ] = False,
@@ -71,6 +73,7 @@ def run(
     long_side: LongSide = None,
     per_image: Annotated[bool, typer.Option("--per-image", help="Factorize each picture by itself.")] = False,
     overlays: Overlays = "all",
+    report: ReportOf = "1000",
     threshold: Rule = RuleChoice.percentile,
     percentile: Percentile = 75.0,
     fraction: Fraction = 0.5,
@@ -78,6 +81,13 @@ def run(
     crf: CrfFlag = False,
     crf_mode: CrfMode = None,
     min_share: MinShare = 0.01,
+    like: Annotated[
+        Path | None, typer.Option(help="A bank.npz: concepts that are its own take over names and colours.")
+    ] = None,
+    faithfulness: Annotated[
+        bool, typer.Option("--faithfulness", help="Measure whether the network's classifier goes by the concepts.")
+    ] = False,
+    truth: Truth = None,
     solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.coreset,
     seed: Annotated[int, typer.Option(help="Of the factorization's starts.")] = 0,
     class_names: ClassNamesFile = None,
@@ -92,13 +102,15 @@ def run(
 ) -> None:
     """Find what the pictures of a folder have in common.
 
-    Writes heat map overlays, results.json, boxes.csv, coco.json, maps.npz, bank.npz, failures.json and run.toml. Exit
-    code 3 says that some pictures could not be used; failures.json lists them.
+    Writes report.html, heat map overlays, results.json, boxes.csv, coco.json, maps.npz, bank.npz, failures.json and
+    run.toml. Exit code 3 says that some pictures could not be used; failures.json lists them.
 
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
+    from dff_onnx.cli.ending import ending
     from dff_onnx.cli.progress import shown, summary
-    from dff_onnx.report.results import results_json
+    from dff_onnx.concepts.bank import read_bank
+    from dff_onnx.runs.faithful import scores_behind
     from dff_onnx.runs.run import run as run_folder
     from dff_onnx.runs.settings import Settings
 
@@ -113,10 +125,12 @@ def run(
                 "--solver": solver is not SolverChoice.coreset,
                 "--seed": seed != 0,
                 "--class-names": class_names is not None,
+                "--like": like is not None,
+                "--faithfulness": faithfulness,
             }
         )
     settings = Settings(
-        k=4 if k is None else k,
+        k=_number(k),
         foreground=foreground,
         resize=resize_of(size, short_side, long_side, 448 if foreground else 224),
         per_image=per_image,
@@ -126,9 +140,9 @@ def run(
         crf=crf_of(crf, crf_mode),
         min_share=min_share,
         overlays=overlays_named(overlays),
+        report=overlays_named(report, "--report"),
     )
-    preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
-    sign = sign_of(rectify, split)
+    preprocessing, sign = preprocessing_if_said(mean, std, scale, channel_order), sign_of(rectify, split)
     with shown() as progress:
         backbone = open_network(
             model, layer, progress,
@@ -136,17 +150,23 @@ def run(
         )  # fmt: skip
         names = class_names_of(class_names)
         found = run_folder(
-            folder, output, backbone, settings, names=names, overwrite=overwrite, progress=progress
-        ).found
-    if as_json:
-        typer.echo(results_json(found), nl=False)
-    typer.echo(summary(found, output), err=True)
+            folder, output, backbone, settings,
+            names=names, like=read_bank(like) if like else None,
+            scores=scores_behind(backbone) if faithfulness else None, truth=truth,
+            overwrite=overwrite, progress=progress,
+        ).found  # fmt: skip
     tell_assumed(backbone)
-    if (output / "labels.json").is_file():
-        again = f"dff-onnx label {output} --from {output / 'labels.json'}"
-        typer.echo(f"concepts have no names in these files; give them back with {again}", err=True)
-    if found.failures:
-        raise typer.Exit(3)
+    ending(found, output, summary(found, output), as_json)
+
+
+def _number(k: str | None) -> int | Literal["auto"]:
+    from dff_onnx.errors import UsageError
+
+    if k is None or k == "auto":
+        return "auto" if k else 4
+    if not (k.isascii() and k.isdigit()) or len(k) > 9:
+        raise UsageError(f"-k: a number or auto is needed, found {k!r}")
+    return int(k)
 
 
 def _refuse_for_foreground(given: dict[str, bool]) -> None:

@@ -74,6 +74,11 @@ def overlay(
     return np.asarray(sheet)
 
 
+def painted(picture: Pixels, heat: NDArray[np.float32], colours: Sequence[Colour]) -> Pixels:
+    """As `overlay`, without legend and boxes: `(height, width, 3)` uint8."""
+    return np.asarray(_blended(picture, heat, colours))
+
+
 def encode_png(pixels: Pixels) -> bytes:
     """The picture as a PNG file; equal pixels give equal bytes."""
     data = io.BytesIO()

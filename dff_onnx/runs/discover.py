@@ -11,21 +11,42 @@ from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.backbone.protocol import Activations
+from dff_onnx.concepts.bank import Bank, check_belongs
+from dff_onnx.concepts.behind import Scores
+from dff_onnx.concepts.choice import choose_k
+from dff_onnx.concepts.edits import check_concepts
 from dff_onnx.datasets.class_names import ClassNames, names_for
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization import Factorization, factorize, losses, whole_images
 from dff_onnx.files import root_of, walk_pictures
-from dff_onnx.maps import heat_map, offsets, peaks, scores, set_thresholds
+from dff_onnx.maps import heat_map, offsets, peaks, set_thresholds
+from dff_onnx.maps import scores as relative
 from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.records import Grid
-from dff_onnx.report.found import ClassWeight, ConceptFound, Fit, Found, ImageFound
+from dff_onnx.report.figures import ChoiceFound, TriedK
+from dff_onnx.report.found import ConceptFound, Fit, Found, ImageFound
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.class_evidence import Evidence, spoken_for
 from dff_onnx.runs.collect import Collected, Seen, collect
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
+from dff_onnx.runs.faithful import faithfulness_of
 from dff_onnx.runs.foreground import foreground_in
+from dff_onnx.runs.like import Dress, dressed
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.sharpened import ON, sharpened
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What concepts are looked at beside.
+
+    Attributes:
+        evidence: a classifier's head that takes the activations, and its classes.
+        like: a bank whose names and colours they take over.
+    """
+
+    evidence: Evidence | None
+    like: Bank | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +68,9 @@ def discover(
     settings: Settings | None = None,
     progress: Progress | None = None,
     names: ClassNames | None = None,
+    *,
+    like: Bank | None = None,
+    scores: Scores | None = None,
 ) -> Discovery:
     """Finds what the pictures of a folder have in common.
 
@@ -57,22 +81,48 @@ def discover(
         progress: follows the stages.
         names: of a classifier's classes, where the network has a head that looks at these activations; by default
             ImageNet's where it has as many.
+        like: a bank of the same fingerprint, whose names and colours concepts take over where they are the same.
+        scores: of the classifier behind the layer (`dff_onnx.runs.faithful.scores_behind`), where it shall be measured
+            whether concepts are what it goes by.
 
     Raises:
-        UsageError: when there is no such folder, k is impossible for it, or there are names and no such head.
+        UsageError: when there is no such folder, k is impossible for it, or options do not go together.
+        BankError: when `like` is a bank of another network.
         NoImagesError: when it has no usable picture.
         ModelError: when the network's activations cannot be factorized.
     """
     folder, settings, progress = Path(folder), settings or Settings(), progress or Silent()
+    check_together(settings, activations, names, like, scores)
+    paths = walk_pictures(folder)
+    progress.start("reading", len(paths))
+    rows = collect(root_of(folder), paths, activations, settings.resize, progress)
+    return discover_in(rows, root_of(folder), activations, settings, progress, names, like=like, scores=scores)
+
+
+def check_together(
+    settings: Settings,
+    activations: Activations,
+    names: ClassNames | None,
+    like: Bank | None,
+    scores: Scores | None,
+) -> None:
+    """Refuses, before a picture is read, what does not go together; the arguments are those of `discover`.
+
+    Raises:
+        UsageError, BankError: as `discover`.
+    """
     if names is not None and activations.head is None:
         raise UsageError(
             f"class names: no classifier's head takes the activations of {activations.fingerprint.layer!r} as they "
             "are, so concepts have no classes; leave the names out, or name the layer that the head takes"
         )
-    paths = walk_pictures(folder)
-    progress.start("reading", len(paths))
-    rows = collect(root_of(folder), paths, activations, settings.resize, progress)
-    return discover_in(rows, root_of(folder), activations, settings, progress, names)
+    for option, there in (("--like", like is not None), ("--faithfulness", scores is not None)):
+        if there and (settings.per_image or settings.foreground):
+            mode = "--per-image" if settings.per_image else "--foreground"
+            raise UsageError(f"{option}: looks at concepts that a set shares; it does not go with {mode}")
+    if like is not None:
+        check_concepts(like)
+        check_belongs(like, activations.fingerprint, "--like", "the run")
 
 
 def discover_in(
@@ -82,6 +132,9 @@ def discover_in(
     settings: Settings,
     progress: Progress | None = None,
     names: ClassNames | None = None,
+    *,
+    like: Bank | None = None,
+    scores: Scores | None = None,
 ) -> Discovery:
     """As `discover`, from activations that were collected before: other settings then cost no network.
 
@@ -91,23 +144,37 @@ def discover_in(
         activations: the network they come from.
         settings: how.
         progress: follows the stages.
-        names: see `discover`.
+        names, like, scores: see `discover`.
     """
     progress = progress or Silent()
     if settings.foreground:
         return foreground_in(rows, folder, activations, settings, progress)
     evidence = Evidence(activations.head, names_for(activations.head.classes, names)) if activations.head else None
+    beside = _Beside(evidence, like)
+    choice = _chosen(rows, settings, progress) if settings.k == "auto" else None
+    k = choice.k if choice else int(settings.k)
+    settings = replace(settings, k=k)
     if settings.per_image:
         starts = offsets(rows.grids)
         progress.start("factorizing", len(rows.seen))
         bounds = list(zip(starts, starts[1:], rows.seen, strict=False))
         sets = [
-            _factorized(rows.A[a:b, :], (one,), folder, settings, evidence) for a, b, one in followed(bounds, progress)
+            _factorized(rows.A[a:b, :], (one,), folder, k, settings, beside) for a, b, one in followed(bounds, progress)
         ]
     else:
         progress.start("factorizing")
-        sets = [_factorized(rows.A, rows.seen, folder, settings, evidence, progress)]
-    return _discovery(folder, settings, sets, rows, activations)
+        sets = [_factorized(rows.A, rows.seen, folder, k, settings, beside, progress)]
+    made = _discovery(folder, settings, sets, rows, activations)
+    faithful = None
+    if scores is not None and made.W is not None:
+        faithful = faithfulness_of(rows, made.H, made.W, scores, settings.seed, progress)
+    return replace(made, found=replace(made.found, choice=choice, faithfulness=faithful))
+
+
+def _chosen(rows: Collected, settings: Settings, progress: Progress) -> ChoiceFound:
+    choice = choose_k(rows.A, [grid.cells for grid in rows.grids], seed=settings.seed, progress=progress)
+    tried = tuple(TriedK(one.k, one.explained, one.seeds, one.halves) for one in choice.tried)
+    return ChoiceFound(choice.k, choice.reason, tried)
 
 
 def _discovery(
@@ -140,13 +207,14 @@ def _factorized(
     A: Array,
     seen: Sequence[Seen],
     folder: Path,
+    k: int,
     settings: Settings,
-    evidence: Evidence | None,
+    beside: _Beside,
     progress: Progress | None = None,
 ) -> _Set:
     grids = [one.grid for one in seen]
     cuts = whole_images([grid.cells for grid in grids])
-    fitted = factorize(A, settings.k, solver=settings.solver, seed=settings.seed, cuts=cuts)
+    fitted = factorize(A, k, solver=settings.solver, seed=settings.seed, cuts=cuts)
     thresholds = set_thresholds(fitted.H, grids, _sizes(seen, settings), settings.threshold)
     of_images = losses(A, fitted.H, fitted.W, [grid.cells for grid in grids])
     # From here on everything is small, or made for files: the host's work.
@@ -160,10 +228,10 @@ def _factorized(
     return _Set(
         H=H,
         W=W,
-        fit=_fit(fitted, A.shape, settings),
-        concepts=_concepts(fitted, thresholds, highest, spoken_for(W, highest, evidence)),
+        fit=_fit(fitted, A.shape, k, settings),
+        concepts=_concepts(fitted, thresholds, highest, W, beside),
         image_peaks=image_peaks,
-        images=images_with(seen, scores(image_peaks), found, of_images.tolist()),
+        images=images_with(seen, relative(image_peaks), found, of_images.tolist()),
         sharp=tuple(sharp),
     )
 
@@ -178,26 +246,32 @@ def _concepts(
     fitted: Factorization,
     thresholds: NDArray[np.float32],
     highest: NDArray[np.float32],
-    classes: Sequence[tuple[ClassWeight, ...]],
+    W: NDArray[np.float32],
+    beside: _Beside,
 ) -> tuple[ConceptFound, ...]:
     total = sum(fitted.energy) or 1.0
+    classes = spoken_for(W, highest, beside.evidence)
+    dress = (
+        dressed(W, beside.like) if beside.like else [Dress(None, hexadecimal(colour(j)), None) for j in range(len(W))]
+    )
     return tuple(
         ConceptFound(
             number=j,
-            name=None,
-            colour=hexadecimal(colour(j)),
+            name=dress[j].name,
+            colour=dress[j].colour,
             energy=energy / total,
             threshold=float(thresholds[j]),
             peak=float(highest[j]),
             classes=classes[j],
+            like=dress[j].like,
         )
         for j, energy in enumerate(fitted.energy)
     )
 
 
-def _fit(fitted: Factorization, shape: tuple[int, int], settings: Settings) -> Fit:
+def _fit(fitted: Factorization, shape: tuple[int, int], k: int, settings: Settings) -> Fit:
     return Fit(
-        k=settings.k,
+        k=k,
         rows=shape[0],
         channels=shape[1],
         solver=fitted.solver,

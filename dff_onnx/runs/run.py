@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from dff_onnx.backbone.protocol import Activations
+from dff_onnx.concepts.bank import Bank, bank_sha256
+from dff_onnx.concepts.behind import Scores
 from dff_onnx.datasets.class_names import ClassNames
-from dff_onnx.errors import DffError
 from dff_onnx.files import printable
 from dff_onnx.progress import Progress
-from dff_onnx.runs.claim import claim, release
+from dff_onnx.runs.claim import claimed
 from dff_onnx.runs.class_evidence import source_of
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.discovery import Discovery
 from dff_onnx.runs.settings import Settings
+from dff_onnx.runs.truth import check_truth, with_truth
 from dff_onnx.runs.write import write
 
 
@@ -25,6 +27,9 @@ def run(
     settings: Settings | None = None,
     *,
     names: ClassNames | None = None,
+    like: Bank | None = None,
+    scores: Scores | None = None,
+    truth: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Discovery:
@@ -37,13 +42,15 @@ def run(
         out: the run's folder, made where it is missing.
         activations: the network, as `Backbone.open` gives it.
         settings: how; k = 4 at 224 x 224 by default.
-        names: of a classifier's classes; see `discover`.
+        names, like, scores: a classifier's classes, a bank, a classifier; see `discover`.
+        truth: a folder of masks to compare with; see `dff_onnx.runs.truth`.
         overwrite: replace a run of other settings.
         progress: follows the stages.
 
     Raises:
         UsageError: when `out` belongs to something else, and as `discover`.
-        NoImagesError, ModelError: as `discover`.
+        BankError, NoImagesError, ModelError: as `discover`.
+        DatasetError: when the masks cannot be used.
         OutputError: when a file cannot be written.
     """
     folder, out, settings = Path(folder), Path(out), settings or Settings()
@@ -52,13 +59,23 @@ def run(
         "settings": settings.to_dict(),
         "fingerprint": activations.fingerprint.to_dict(),
     }
-    if names is not None:
-        identity["settings"]["class_names"] = source_of(names)
-    new = claim(out, folder, identity, overwrite)
-    try:
-        discovery = discover(folder, activations, settings, progress, names)
-    except DffError:
-        if new:  # a mistake should not take the folder's name
-            release(out)
-        raise
+    identity["settings"] |= _beside(names, like, scores, truth)
+    if truth is not None:
+        check_truth("image" if settings.per_image else "set")
+    with claimed(out, folder, identity, overwrite):
+        discovery = discover(folder, activations, settings, progress, names, like=like, scores=scores)
+        if truth is not None:
+            discovery = with_truth(discovery, truth)
     return write(discovery, out, identity, progress)
+
+
+def _beside(
+    names: ClassNames | None, like: Bank | None, scores: Scores | None, truth: str | Path | None
+) -> dict[str, Any]:
+    """What a run is looked at beside, as `run.toml` has it."""
+    return {
+        **({"class_names": source_of(names)} if names is not None else {}),
+        **({"like": bank_sha256(like)} if like is not None else {}),
+        **({"faithfulness": True} if scores is not None else {}),
+        **({"truth": printable(Path(truth).resolve())} if truth is not None else {}),
+    }

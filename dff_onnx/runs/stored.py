@@ -131,6 +131,8 @@ def read_run(home: str | Path) -> Iterator[StoredRun]:
         raise UsageError(f"{home}: {found}; give the output folder of `dff-onnx run`")
     if not is_run_folder(home):
         raise UsageError(f"{home}: holds no {RUN_FILE} of a run; give the output folder of `dff-onnx run`")
+    if (home / "tree.json").is_file() and not (home / RESULTS).is_file():
+        raise UsageError(f"{home}: is a tree of several runs; give one of them: k1, k2, ... in it")
     if not (home / RESULTS).is_file():
         raise UsageError(f"{home}: holds no {RESULTS}, so the run did not end; give the same `dff-onnx run` again")
     folder, min_share = _run_file(home / RUN_FILE)
