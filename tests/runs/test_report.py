@@ -40,6 +40,7 @@ from dff_onnx.runs.run import run
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.stored import read_run
 from dff_onnx.runs.write import maps_of
+from dff_onnx.runs.write_tree import run_tree
 
 SMALL = Settings(k=3, resize=Resize("square", 64), overlays=2)
 HEAD = LinearHead(np.eye(4, dtype=np.float32), np.zeros(4, np.float32))
@@ -285,3 +286,27 @@ def test_impossible_numbers_of_pictures_are_refused(report: Any) -> None:
     for make in (Settings, CamSettings):
         with pytest.raises(UsageError, match="report: all, none or a number"):
             make(report=report)
+
+
+def test_a_tree_has_one_report_for_all_levels_and_its_levels_have_none(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tree"
+    made = run_tree(folder, out, Colours(), [1, 2, 3, 4], replace(SMALL, overlays=1))
+    assert list(pages(out)) == ["report.html"] and not list(out.glob("k*/report*.html"))
+    data = island(out / "report.html")
+    assert data["kind"] == "tree" and data["start"] == 3, "it opens with the usual four concepts"
+    assert [level["k"] for level in data["levels"]] == [1, 2, 3, 4]
+    assert [level["label"] for level in data["levels"]] == [
+        f"dff-onnx label RUN/k{k} --from labels.json" for k in (1, 2, 3, 4)
+    ]
+    for level, nodes in zip(data["levels"], made.tree.nodes, strict=True):
+        assert [one["parent"] for one in level["concepts"]] == [node.parent for node in nodes]
+    first, second, *_ = data["images"]
+    assert first["overlay"] == "k4/overlays/0.png" and (out / first["overlay"]).is_file() and second["overlay"] is None
+    assert [len(level["concepts"]) for level in first["levels"]] == [1, 2, 3, 4]
+    before = pages(out)
+    run_tree(folder, out, Colours(), [1, 2, 3, 4], replace(SMALL, overlays=1))
+    assert pages(out) == before
+    run_tree(folder, out, Colours(), [2, 3], replace(SMALL, overlays=1, report="none"), overwrite=True)
+    assert not pages(out) and sorted(home.name for home in out.glob("k*")) == ["k2", "k3"]
+    run(folder, out, Colours(), replace(SMALL, report="none"), overwrite=True)
+    assert not list(out.glob("k*")) and not list(out.glob("tree.*"))
