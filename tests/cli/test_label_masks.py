@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import select
 import re
 import subprocess
 import sys
@@ -27,17 +28,27 @@ def program(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def talk(words: Sequence[str | Path], answers: Sequence[bytes]) -> tuple[int, str]:
-    """Runs the program on a terminal and answers its questions; gives its exit code and what the terminal shows."""
-    shown, waiting = b"", list(answers)
+    """Runs the program on a terminal and answers its questions; gives its exit code and what the terminal shows.
+
+    A Ctrl-C that comes between a prompt and the reading of its answer is not heard: the last key is pressed again where
+    nothing happens.
+    """
+    shown, waiting, last = b"", list(answers), b""
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ |= {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
         os.execv(sys.executable, [*PROGRAM, *map(str, words)])
     with contextlib.suppress(OSError):  # Linux says so when the other side hangs up
-        while data := os.read(terminal, 4096):
+        while True:
+            if not select.select([terminal], [], [], 10)[0]:
+                os.write(terminal, last)
+                continue
+            if not (data := os.read(terminal, 4096)):
+                break
             shown += data
             if shown.endswith(b"name: ") and waiting:
-                os.write(terminal, waiting.pop(0))
+                last = waiting.pop(0)
+                os.write(terminal, last)
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
