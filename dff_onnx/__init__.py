@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES: dict[str, str] = {
+    "ApplySettings": "dff_onnx.runs.apply",
     "Backbone": "dff_onnx.backbone.session",
+    "Bank": "dff_onnx.concepts.bank",
     "CamSettings": "dff_onnx.runs.cam_settings",
     "DFF": "dff_onnx.factorization",
     "DffError": "dff_onnx.errors",
@@ -22,6 +24,8 @@ _HOMES: dict[str, str] = {
     "Preprocessing": "dff_onnx.records",
     "Resize": "dff_onnx.images",
     "Settings": "dff_onnx.runs.settings",
+    "apply": "dff_onnx.runs.apply",
+    "choose_k": "dff_onnx.concepts.choice",
     "discover": "dff_onnx.runs.discover",
     "embedded_model": "dff_onnx.backbone.embedded",
     "factorize": "dff_onnx.factorization",
@@ -29,13 +33,19 @@ _HOMES: dict[str, str] = {
     "make_class_maps": "dff_onnx.runs.class_maps",
     "names_for": "dff_onnx.datasets.class_names",
     "open_classifier": "dff_onnx.runs.classifier",
+    "open_for_bank": "dff_onnx.runs.opening",
+    "read_bank": "dff_onnx.concepts.bank",
     "run": "dff_onnx.runs.run",
     "run_cam": "dff_onnx.runs.cam",
+    "run_tree": "dff_onnx.runs.write_tree",
+    "scores_behind": "dff_onnx.runs.faithful",
 }
 
 __all__ = [
     "DFF",
+    "ApplySettings",
     "Backbone",
+    "Bank",
     "CamSettings",
     "DffError",
     "Discovery",
@@ -45,6 +55,8 @@ __all__ = [
     "Resize",
     "Settings",
     "__version__",
+    "apply",
+    "choose_k",
     "discover",
     "embedded_model",
     "factorize",
@@ -52,27 +64,36 @@ __all__ = [
     "make_class_maps",
     "names_for",
     "open_classifier",
+    "open_for_bank",
+    "read_bank",
     "run",
     "run_cam",
+    "run_tree",
+    "scores_behind",
 ]
 
 if TYPE_CHECKING:
     from dff_onnx.backbone.embedded import embedded_model
     from dff_onnx.backbone.session import Backbone
+    from dff_onnx.concepts.bank import Bank, read_bank
+    from dff_onnx.concepts.choice import choose_k
     from dff_onnx.datasets.class_names import names_for
     from dff_onnx.errors import DffError
     from dff_onnx.factorization import DFF, Factorization, factorize
     from dff_onnx.images import Resize
     from dff_onnx.records import Preprocessing
+    from dff_onnx.runs.apply import ApplySettings, apply
     from dff_onnx.runs.cam import run_cam
     from dff_onnx.runs.cam_settings import CamSettings
     from dff_onnx.runs.class_maps import make_class_maps
     from dff_onnx.runs.classifier import open_classifier
     from dff_onnx.runs.discover import discover
     from dff_onnx.runs.discovery import Discovery
-    from dff_onnx.runs.opening import Opening
+    from dff_onnx.runs.faithful import scores_behind
+    from dff_onnx.runs.opening import Opening, open_for_bank
     from dff_onnx.runs.run import run
     from dff_onnx.runs.settings import Settings
+    from dff_onnx.runs.write_tree import run_tree
     from dff_onnx.zoo import find_model
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -105,7 +106,8 @@ def refusing(path: Path, form: NpzForm) -> Iterator[None]:
             can be.
     """
     if not path.is_file():
-        raise UsageError(f"{path}: there is no such file; give {form.what} that `{form.maker}` wrote")
+        found = "is a folder" if path.is_dir() else "there is no such file"
+        raise UsageError(f"{path}: {found}; give {form.what} that `{form.maker}` wrote")
     try:
         yield
     except RefusedError as error:
@@ -189,7 +191,7 @@ def _about(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, form: NpzForm) -> d
     if entry.file_size > form.largest_about:
         raise RefusedError(f"its JSON has {entry.file_size} bytes, more than {form.largest_about}")
     text = _array(archive, entry, ABOUT, np.uint8, 1).tobytes()
-    about = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_table)
+    about = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_table)
     found = about.get("format") if isinstance(about, dict) else about
     if found != form.format:
         raise RefusedError(f"has the format {ascii(found)[:60]}, and this version reads {form.format!r}")
@@ -198,6 +200,10 @@ def _about(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, form: NpzForm) -> d
 
 def _refuse_constant(text: str) -> NoReturn:
     raise RefusedError(f"its JSON holds {text}, which is no number")
+
+
+def _finite(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _refuse_constant(text[:40])
 
 
 def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

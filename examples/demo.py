@@ -23,9 +23,9 @@ def main() -> int:
         code = subprocess.run([sys.executable, "-m", "dff_onnx", *command], check=False).returncode
         if code:
             return code
-    sys.stderr.write("\nLook at the overlays; a concept has one colour in all pictures of a set:\n")
+    sys.stderr.write("\nLook at the reports in a browser; a concept has one colour in all pictures of a set:\n")
     for name in SETS:
-        sys.stderr.write(f"  {out / name / 'overlays'}\n")
+        sys.stderr.write(f"  {out / name / 'report.html'}\n")
     return 0
 
 

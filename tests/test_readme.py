@@ -13,6 +13,7 @@ import typer
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from dff_onnx import Backbone, Settings, run
 from dff_onnx.cli import app
 from dff_onnx.records import Preprocessing
 from dff_onnx.zoo import read_card
@@ -71,6 +72,25 @@ def test_python_in_the_text_on_class_maps_runs(surroundings: Path, capsys: pytes
     assert surroundings.is_dir()
     exec(compile(code, "cam.md", "exec"), {})
     assert "class " in capsys.readouterr().out
+
+
+def test_python_in_the_texts_on_banks_and_results_runs(surroundings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (surroundings / "pictures").rename(surroundings / "FOLDER")
+    run("FOLDER", "made", Backbone.open(), Settings(k=2))
+    (surroundings / "made" / "bank.npz").rename(surroundings / "bank.npz")
+    for name in ("apply", "results"):
+        for code in re.findall(r"```python\n(.*?)```", DOCS[name], re.DOTALL):
+            exec(compile(code, f"{name}.md", "exec"), {})
+    assert (surroundings / "OUT" / "report.html").is_file()
+    assert len(capsys.readouterr().out.splitlines()) == 4  # a line for each concept of each picture
+
+
+@pytest.mark.parametrize("name", ["choice", "tree"])
+def test_python_in_the_text_runs(name: str, surroundings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", DOCS[name], re.DOTALL)
+    assert surroundings.is_dir()
+    exec(compile(code, f"{name}.md", "exec"), {})
+    assert capsys.readouterr().out
 
 
 def test_python_in_the_text_on_the_factorization_runs(capsys: pytest.CaptureFixture[str]) -> None:

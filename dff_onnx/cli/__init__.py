@@ -26,6 +26,7 @@ from dff_onnx.cli.models import models
 from dff_onnx.cli.run import run
 from dff_onnx.cli.tree import tree
 from dff_onnx.errors import DffError
+from dff_onnx.report.names import shown
 
 # Plain help starts twice as fast as Typer's boxes, and reads the same in a pipe.
 app = typer.Typer(
@@ -70,5 +71,5 @@ def main() -> None:
     try:
         app()
     except DffError as error:
-        typer.echo(f"dff-onnx: {error}", err=True)
+        typer.echo("\n".join(map(shown, f"dff-onnx: {error}".split("\n"))), err=True)
         sys.exit(error.exit_code)

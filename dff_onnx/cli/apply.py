@@ -60,7 +60,6 @@ def apply(
     from dff_onnx.runs.apply import ApplySettings
     from dff_onnx.runs.apply import apply as apply_bank
     from dff_onnx.runs.opening import Opening, open_for_bank
-    from dff_onnx.zoo.by_digest import find_by_digest
     from dff_onnx.zoo.find import find_model
 
     sizes = (size, short_side, long_side)
@@ -73,9 +72,9 @@ def apply(
     )
     known = read_bank(bank)
     with shown() as progress:
-        sha256 = known.fingerprint.model_sha256
-        network = find_model(model, progress=progress).path if model else find_by_digest(sha256, bank, progress)
-        backbone = open_for_bank(known, bank, network, Opening(device.value, None, accelerator_of(cuda_graph)))
+        network = find_model(model, progress=progress).path if model else None
+        opening = Opening(device.value, None, accelerator_of(cuda_graph))
+        backbone = open_for_bank(known, bank, network, opening, progress)
         found = apply_bank(
             known, folder, output, backbone, settings, truth=truth, overwrite=overwrite, progress=progress
         ).found

@@ -9,7 +9,7 @@ import typer
 from dff_onnx.concepts.bank import Bank
 from dff_onnx.concepts.edits import Difference, Pair
 from dff_onnx.datasets.dataset import counted
-from dff_onnx.evaluation.names import fitted, shown
+from dff_onnx.report.names import fitted, shown
 from dff_onnx.report.palette import from_hexadecimal
 
 WIDTH = 80

@@ -28,9 +28,14 @@ def ending(found: Found, output: Path, text: str, as_json: bool) -> None:
     if as_json:
         typer.echo(results_json(found), nl=False)
     typer.echo(text, err=True)
-    labels = output / "labels.json"
-    if labels.is_file():
-        again = f"dff-onnx label {output} --from {labels}"
-        typer.echo(f"the names of {labels.name} are not in these files; give them back with {again}", err=True)
+    tell_of_names(output)
     if found.failures:
         raise typer.Exit(3)
+
+
+def tell_of_names(home: Path) -> None:
+    """Says on stderr that the names of an earlier run are not in the files of the new one."""
+    labels = home / "labels.json"
+    if labels.is_file():
+        again = f"dff-onnx label {home} --from {labels}"
+        typer.echo(f"the names of {labels.name} are not in these files; give them back with {again}", err=True)

@@ -90,7 +90,7 @@ def layer_for(
 
 def ended(notes: Sequence[str], failures: Sequence[Failure]) -> None:
     """Says what was left out, and leaves with 3 where pictures could not be used."""
-    from dff_onnx.evaluation.names import shown
+    from dff_onnx.report.names import shown
 
     for note in notes:
         typer.echo(f"note: {note}", err=True)

@@ -27,6 +27,7 @@ from rich.text import Text
 from dff_onnx.progress import Progress as Follower
 from dff_onnx.progress import Silent
 from dff_onnx.report.found import Found
+from dff_onnx.report.names import shown as printed
 from dff_onnx.runs.class_maps import ClassMaps
 
 WORST = 3  # pictures that a bank does not explain, named
@@ -98,7 +99,7 @@ def summary(found: Found, out: Path) -> str:
             f"  {concept.label}  {concept.colour}  energy {concept.energy or 0:5.1%}, score above a half in {strong}"
             + (f", {concept.classes[0].name}" if concept.classes else "")
         )
-    return "\n".join(lines + _figures(found) + _ending(found, out))
+    return "\n".join(lines + _figures(found) + how_it_ended(found, out))
 
 
 def _figures(found: Found) -> list[str]:
@@ -116,11 +117,11 @@ def _figures(found: Found) -> list[str]:
             f"sees the concepts alone, in {others:.0%} with random ones"
         )
     if found.truth:
-        best, union = " + ".join(map(str, found.truth.best)), found.truth.union
+        best, union = found.truth.best, found.truth.union
         many = _many(found.truth.images, "mask")
-        told.append(
-            f"IoU with {many}: {union.estimate:.3f} [{union.low:.3f}, {union.high:.3f}] for the best union, of {best}"
-        )
+        of = "concept" if len(best) == 1 else "union of concepts:"
+        whose = f", the best {of} {' + '.join(map(str, best))}" if len(found.concepts) > 1 else ""
+        told.append(f"IoU with {many}: {union.estimate:.3f} [{union.low:.3f}, {union.high:.3f}]{whose}")
     return [line for text in told for line in wrap(text, 80, initial_indent="  ", subsequent_indent="    ")]
 
 
@@ -140,7 +141,7 @@ def apply_summary(found: Found, out: Path) -> str:
         usual = found.applied.usual if found.applied else None
         beside = "" if usual is None else f", {1 - usual:.1%} of the bank's own pictures"
         lines.append(f"  median picture {1 - median(losses):.1%} explained{beside}")
-    return "\n".join(lines + _unexplained(found) + _figures(found) + _ending(found, out))
+    return "\n".join(lines + _unexplained(found) + _figures(found) + how_it_ended(found, out))
 
 
 def _unexplained(found: Found) -> list[str]:
@@ -152,7 +153,7 @@ def _unexplained(found: Found) -> list[str]:
         return ["  the bank explains all of them"]
     many = len(found.unexplained)
     lines = [f"  {_pictures(many)} not explained (less than {1 - limit:.1%}):"]
-    lines += [f"    {1 - (image.loss or 0):6.1%}  {image.path}" for image in found.unexplained[:WORST]]
+    lines += [f"    {1 - (image.loss or 0):6.1%}  {printed(image.path)}" for image in found.unexplained[:WORST]]
     return lines + ([f"    and {many - WORST} more in results.json"] if many > WORST else [])
 
 
@@ -168,7 +169,7 @@ def cam_summary(made: ClassMaps, out: Path) -> str:
         names = [one.name or "" for one in found.images[0].table]
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         lines.append(f"  mapped in all: {', '.join(names[:5])}{more}")
-    return "\n".join(lines + _ending(found, out))
+    return "\n".join(lines + how_it_ended(found, out))
 
 
 def _first_answers(found: Found) -> list[str]:
@@ -187,9 +188,12 @@ def _pictures(many: int) -> str:
     return _many(many, "picture")
 
 
-def _ending(found: Found, out: Path) -> list[str]:
+def how_it_ended(found: Found, out: Path) -> list[str]:
+    """Pictures that could not be used, and where to look."""
     lines = []
     if found.failures:
-        lines.append(f"{_pictures(len(found.failures))} could not be used; the first: {found.failures[0].path}:")
-        lines.append(f"  {found.failures[0].reason} (all in {out / 'failures.json'})")
-    return [*lines, f"written to {out}"]
+        first = found.failures[0]
+        lines.append(f"{_pictures(len(found.failures))} could not be used; the first: {printed(first.path)}:")
+        lines.append(f"  {printed(first.reason)} (all in {out / 'failures.json'})")
+    page = out / "report.html"
+    return [*lines, f"written to {out}" + (f"; look at {page}" if page.is_file() else "")]

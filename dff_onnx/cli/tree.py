@@ -73,9 +73,10 @@ def tree(
 
     A concept's first child has its colour, the others have shades of it.
     """
+    from dff_onnx.cli.ending import tell_of_names
     from dff_onnx.cli.progress import shown
     from dff_onnx.concepts.bank import read_bank
-    from dff_onnx.report.tree_files import tree_json
+    from dff_onnx.report.tree_files import level_folder, tree_json
     from dff_onnx.runs.settings import Settings
     from dff_onnx.runs.write_tree import run_tree
 
@@ -98,6 +99,8 @@ def tree(
     if as_json:
         typer.echo(tree_json(made.tree, made.found), nl=False)
     typer.echo(_summary(made, output), err=True)
+    for level in made.found:
+        tell_of_names(output / level_folder(len(level.concepts)))
     tell_assumed(backbone)
     if made.found[0].failures:
         raise typer.Exit(3)
@@ -134,16 +137,15 @@ def levels_named(text: str) -> tuple[int, ...]:
 
 def _summary(made: TreeRun, out: Path) -> str:
     """How concepts split, in a few lines of at most 80 columns but for names."""
+    from dff_onnx.cli.progress import how_it_ended
+
     first = made.found[0]
     many = "1 picture" if len(first.images) == 1 else f"{len(first.images)} pictures"
     lines = [f"{many}, device {first.device}"]
     for place, found in enumerate(made.found):
         explained = f"{1 - found.fit.loss:.1%} explained" if found.fit else ""
         lines.append(f"  k = {len(found.concepts)}  {explained}{_news(made, place)}")
-    if first.failures:
-        lines.append(f"{len(first.failures)} could not be used; the first: {first.failures[0].path}:")
-        lines.append(f"  {first.failures[0].reason} (all in {out / 'failures.json'})")
-    return "\n".join([*lines, f"written to {out}; look at {out / 'report.html'}"])
+    return "\n".join([*lines, *how_it_ended(first, out)])
 
 
 def _news(made: TreeRun, place: int) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dff_onnx.arrays import to_numpy
 from dff_onnx.linear_head import LinearHead
 
 Floats = NDArray[np.float32]
@@ -85,5 +86,5 @@ class HeadScores:
         head = self.head if number is None else self.head.only([number])
         if head.unit or (head.pool == "max" and not head.rectified):  # neither commutes with a sum of concepts
             return AnyScores(HeadScores(head), head.classes).of_concepts(W)
-        shorter = replace(head, weights=np.asarray(head.weights, np.float32) @ W.T)
+        shorter = replace(head, weights=np.asarray(to_numpy(head.weights), np.float32) @ W.T)
         return shorter.scores

@@ -43,8 +43,8 @@ def match(ours: Floats, theirs: Floats) -> tuple[Match, ...]:
     >>> [(one.ours, one.theirs) for one in match(np.eye(3), np.eye(3)[[2, 0]])]
     [(0, 1), (2, 0)]
     """
-    cosines = _cosines(ours, theirs)
-    return _assigned(cosines, cosines)
+    found = cosines(ours, theirs)
+    return _assigned(found, found)
 
 
 def alike(ours: Floats, theirs: Floats, least: float = LIKE) -> tuple[Match, ...]:
@@ -61,8 +61,8 @@ def alike(ours: Floats, theirs: Floats, least: float = LIKE) -> tuple[Match, ...
     >>> [(one.ours, one.theirs) for one in alike(np.eye(3), np.eye(3)[[2, 0]] + 0.1)]
     [(0, 1), (2, 0)]
     """
-    cosines = _cosines(ours, theirs)
-    pairs = _assigned(np.where(cosines >= least, cosines, 0.0), cosines)
+    found = cosines(ours, theirs)
+    pairs = _assigned(np.where(found >= least, found, 0.0), found)
     return tuple(pair for pair in pairs if pair.cosine >= least)
 
 
@@ -88,13 +88,18 @@ def unit_rows(W: Floats) -> NDArray[np.float64]:
     return exact / np.where(lengths > 0, lengths, 1.0)
 
 
-def _cosines(ours: Floats, theirs: Floats) -> NDArray[np.float64]:
-    """`(k, m)`, at most 1: rounding goes beyond."""
+def cosines(ours: Floats, theirs: Floats) -> NDArray[np.float64]:
+    """Of all pairs of rows, `(k, m)`, at most 1 (rounding goes beyond); 0 where one of them is zero.
+
+    >>> import numpy as np
+    >>> cosines(np.eye(2), np.array([[0.0, 5.0]])).tolist()
+    [[0.0], [1.0]]
+    """
     found: NDArray[np.float64] = np.minimum(unit_rows(ours) @ unit_rows(theirs).T, 1.0)
     return found
 
 
-def _assigned(gains: NDArray[np.float64], cosines: NDArray[np.float64]) -> tuple[Match, ...]:
-    """The pairs of the largest sum of gains."""
+def _assigned(gains: NDArray[np.float64], found: NDArray[np.float64]) -> tuple[Match, ...]:
+    """The pairs of the largest sum of gains, with the cosines that were found."""
     pairs = zip(*linear_sum_assignment(-gains), strict=True)
-    return tuple(Match(int(i), int(j), float(cosines[i, j])) for i, j in pairs)
+    return tuple(Match(int(i), int(j), float(found[i, j])) for i, j in pairs)

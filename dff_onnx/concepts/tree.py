@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.concepts.bank import LONGEST_NAME
+from dff_onnx.concepts.matching import cosines
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization import nonnegative_least_squares
 
@@ -181,16 +182,9 @@ def _check(levels: Sequence[Level]) -> None:
 
 def _figures(above: Level, here: Level) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Of each concept: overlaps with those of the level above, and their weights in it."""
-    overlaps = _unit_columns(here.H).T @ _unit_columns(above.H)
+    overlaps = cosines(here.H.T, above.H.T)
     weights = nonnegative_least_squares(here.W.astype(np.float64), above.W.astype(np.float64))
-    yield from zip(np.minimum(overlaps, 1.0), np.asarray(weights), strict=True)
-
-
-def _unit_columns(H: Floats) -> NDArray[np.float64]:
-    """In float64, columns of zeros as they are."""
-    exact = H.astype(np.float64)
-    lengths: NDArray[np.float64] = np.linalg.norm(exact, axis=0)
-    return exact / np.where(lengths > 0, lengths, 1.0)
+    yield from zip(overlaps, np.asarray(weights), strict=True)
 
 
 def _links(level: int, child: int, overlaps: NDArray[np.float64], weights: NDArray[np.float64]) -> list[Link]:

@@ -9,13 +9,13 @@ from typing import Any
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.evaluation.differences import Difference, differences
-from dff_onnx.evaluation.names import fitted, shown
 from dff_onnx.evaluation.scores import TITLES, ImageScore, Metric, sample
 from dff_onnx.evaluation.stored import Stored
 from dff_onnx.evaluation.table import interval_of, p_value
 from dff_onnx.evaluation.text import WIDTH, number, p_text
 from dff_onnx.files import printable
 from dff_onnx.metrics import Interval
+from dff_onnx.report.names import fitted, shown
 
 
 @dataclass(frozen=True, slots=True)

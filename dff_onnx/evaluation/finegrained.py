@@ -23,7 +23,6 @@ from dff_onnx.cam.class_maps import class_maps
 from dff_onnx.datasets.cub import LabelledPicture, LabelledSet
 from dff_onnx.datasets.dataset import clipped, counted
 from dff_onnx.errors import DatasetError, ImageError, NoImagesError
-from dff_onnx.evaluation.names import shown
 from dff_onnx.files import printable
 from dff_onnx.images import Picture, Resize, read_original, read_picture
 from dff_onnx.learning.svm import answers, fit_svm
@@ -31,6 +30,7 @@ from dff_onnx.linear_head import LinearHead, Pool
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Box, Grid
 from dff_onnx.report.found import Failure
+from dff_onnx.report.names import shown
 from dff_onnx.runs.features import PooledRows, pooled_rows, streamed
 from dff_onnx.runs.parts import Batch
 

@@ -11,11 +11,11 @@ from dff_onnx.datasets.cub import NAME, LabelledSet
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.evaluation.finegrained import FineFigures, FineSettings, Step
 from dff_onnx.evaluation.markdown import table_line
-from dff_onnx.evaluation.names import cell, shown
 from dff_onnx.evaluation.stored import identity, to_json
 from dff_onnx.evaluation.text import per_cent
 from dff_onnx.metrics import Interval, bootstrap_interval
 from dff_onnx.report.evaluation_plot import Bar, BarRow, bars_svg
+from dff_onnx.report.names import cell, shown
 from dff_onnx.runs.write import versions
 
 # Accuracy on CUB-200-2011 in per cent, by step, of GoogLeNet-GAP's features.

@@ -12,12 +12,12 @@ from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import OutputError, RefusedError, UsageError
 from dff_onnx.evaluation.differences import Difference, differences, settings_by_system
 from dff_onnx.evaluation.localize import used_systems
-from dff_onnx.evaluation.names import shown
 from dff_onnx.evaluation.opening import Opened
 from dff_onnx.evaluation.scores import Kind
 from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, strict
 from dff_onnx.evaluation.systems import System
 from dff_onnx.files import write_atomically
+from dff_onnx.report.names import shown
 
 TABLE, PLOT = "table.md", "plot.svg"
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from dff_onnx.datasets import Ilsvrc, Predictions, read_ilsvrc, read_predictions
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.errors import DatasetError, UsageError
-from dff_onnx.evaluation.names import shown
 from dff_onnx.evaluation.stored import identity
 from dff_onnx.files import printable
 from dff_onnx.metrics import Interval, mean_error, picture_errors
+from dff_onnx.report.names import shown
 
 Task = Literal["classification", "localization"]
 TASKS: tuple[Task, ...] = ("classification", "localization")

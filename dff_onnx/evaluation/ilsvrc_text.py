@@ -9,7 +9,6 @@ from typing import Any
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.evaluation.ilsvrc import FIRST, TASKS, IlsvrcFigures
 from dff_onnx.evaluation.markdown import table_line
-from dff_onnx.evaluation.names import cell, fitted, shown
 from dff_onnx.evaluation.published_cam import PICTURES, TEST, VALIDATION, PublishedErrors
 from dff_onnx.evaluation.stored import to_json
 from dff_onnx.evaluation.table import Source
@@ -17,6 +16,7 @@ from dff_onnx.evaluation.text import per_cent
 from dff_onnx.files import printable
 from dff_onnx.metrics import Interval
 from dff_onnx.report.evaluation_plot import Bar, BarRow, bars_svg
+from dff_onnx.report.names import cell, fitted, shown
 from dff_onnx.runs.write import versions
 
 METHOD, SOURCE, COLUMN = 26, 12, 9

@@ -13,7 +13,6 @@ from dff_onnx.errors import DatasetError, NoImagesError
 from dff_onnx.evaluation.gathered import Gathered, gather
 from dff_onnx.evaluation.group_classes import Voted, check_head, voted
 from dff_onnx.evaluation.located import Located, by_class, by_concept
-from dff_onnx.evaluation.names import shown
 from dff_onnx.evaluation.opening import Opened
 from dff_onnx.evaluation.scores import Figures, GroupClass, ImageScore, Kind, SystemUsed
 from dff_onnx.evaluation.systems import ClassSettings, System
@@ -23,6 +22,7 @@ from dff_onnx.metrics import localized, mask_counts
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Grid
 from dff_onnx.report.found import Failure
+from dff_onnx.report.names import shown
 from dff_onnx.runs.collect import Seen
 from dff_onnx.runs.discover import discover_in
 

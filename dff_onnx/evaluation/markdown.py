@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dff_onnx.datasets.dataset import counted
-from dff_onnx.evaluation.names import cell
 from dff_onnx.evaluation.scores import TITLES, Figures, GroupClass
 from dff_onnx.evaluation.table import Row, Table
 from dff_onnx.evaluation.text import interval, number, p_text
 from dff_onnx.report.evaluation_plot import Bar, BarRow, bars_svg
+from dff_onnx.report.names import cell
 
 # Of the published rows, those that are drawn beside ours.
 DRAWN = ("DFF", "DFF-CRF")

@@ -9,13 +9,13 @@ from typing import Any
 
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.evaluation.markdown import table_line
-from dff_onnx.evaluation.names import cell, fitted, shown
 from dff_onnx.evaluation.opening import Opened
 from dff_onnx.evaluation.part_scores import ConceptScore, PartFigures, Spread, Trial
 from dff_onnx.evaluation.parts import PartPlan
 from dff_onnx.evaluation.stored import identity, to_json
 from dff_onnx.evaluation.text import number
 from dff_onnx.report.evaluation_plot import QualityCurve, quality_svg
+from dff_onnx.report.names import cell, fitted, shown
 from dff_onnx.runs.write import versions
 
 WIDTH = 80

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dff_onnx.datasets import Annotated
 from dff_onnx.datasets.dataset import counted
-from dff_onnx.evaluation.names import shown
 from dff_onnx.records import Grid
+from dff_onnx.report.names import shown
 
 # The name of the one part that a group without part masks has: its objects as a whole.
 WHOLE = "object"

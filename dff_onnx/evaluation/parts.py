@@ -13,7 +13,6 @@ from dff_onnx.backbone.protocol import Activations
 from dff_onnx.datasets import Group
 from dff_onnx.errors import DatasetError, DffError, NoImagesError, RefusedError, UsageError
 from dff_onnx.evaluation.gathered import Gathered, gather
-from dff_onnx.evaluation.names import shown
 from dff_onnx.evaluation.opening import Opened
 from dff_onnx.evaluation.part_scores import ConceptInPicture, ConceptScore, How, LayerUsed, PartFigures, Trial
 from dff_onnx.evaluation.part_truths import GroupParts, read_group_parts
@@ -23,6 +22,7 @@ from dff_onnx.metrics.coverage import Assignment
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import Failure
 from dff_onnx.report.labels_file import read_labels
+from dff_onnx.report.names import shown
 from dff_onnx.runs.discover import discover_in
 from dff_onnx.runs.discovery import Discovery
 from dff_onnx.runs.settings import Settings

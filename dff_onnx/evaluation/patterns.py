@@ -14,12 +14,12 @@ from typing import Any
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.datasets.label_maps import LabelMaps
 from dff_onnx.errors import DatasetError, NoImagesError, UsageError
-from dff_onnx.evaluation.names import fitted, shown
 from dff_onnx.evaluation.stored import SCHEMA, to_json
 from dff_onnx.evaluation.text import number
 from dff_onnx.metrics.label_overlap import LabelCounts, LabelRank, label_counts, rank_labels
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import ConceptFound
+from dff_onnx.report.names import fitted, shown
 from dff_onnx.runs.stored import StoredRun
 from dff_onnx.runs.write import versions
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from dff_onnx.datasets import CLASSES
 from dff_onnx.datasets.dataset import counted
-from dff_onnx.evaluation.names import fitted
 from dff_onnx.evaluation.published import ABBREVIATIONS
 from dff_onnx.evaluation.scores import TITLES, Figures, GroupClass
 from dff_onnx.evaluation.table import Row, Table
+from dff_onnx.report.names import fitted
 
 WIDTH = 80
 COLUMN = 11  # of one system, at least: `foreground` and a space

@@ -34,4 +34,6 @@ def losses(A: Array, H: Array, W: Array, cells: Sequence[int]) -> NDArray[np.flo
         found.append(xp.stack([xp.sum(left * left), xp.sum(there * there)]))
         start += rows
     figures = to_numpy(xp.stack(found)).astype(np.float64)
-    return figures[:, 0] / np.maximum(figures[:, 1], np.finfo(np.float64).tiny)
+    left_over, whole = figures.T
+    shares: NDArray[np.float64] = np.divide(left_over, whole, out=np.zeros_like(whole), where=whole > 0)
+    return shares

@@ -18,7 +18,7 @@ from dff_onnx.concepts.bank import Bank, bank_sha256, check_belongs
 from dff_onnx.concepts.foreground import LOOKS, ForegroundModel, refine
 from dff_onnx.errors import BankError, ImageError, UsageError
 from dff_onnx.factorization import losses, nonnegative_least_squares
-from dff_onnx.files import printable, root_of, walk_pictures
+from dff_onnx.files import root_of, walk_pictures
 from dff_onnx.images import Picture, Resize, read_picture
 from dff_onnx.maps import Crf, heat_map, offsets, peaks
 from dff_onnx.maps.levels import to_levels
@@ -26,14 +26,14 @@ from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Grid
 from dff_onnx.report.figures import AppliedFound
 from dff_onnx.report.found import ConceptFound, Found, ImageFound
-from dff_onnx.runs.claim import claimed
+from dff_onnx.runs.claim import claimed, identity_of
 from dff_onnx.runs.collect import Seen, block_of, none_usable
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
 from dff_onnx.runs.foreground import concept_named, marked, working_pictures
 from dff_onnx.runs.parts import Batch, in_parts
 from dff_onnx.runs.settings import REPORTED, Overlays, Settings
 from dff_onnx.runs.sharpened import ON, sharpened
-from dff_onnx.runs.truth import with_truth
+from dff_onnx.runs.truth import check_truth, truth_setting, with_truth
 from dff_onnx.runs.write import write
 
 # A picture is explained when the bank explains so much of what it explains of three quarters of its own pictures.
@@ -114,14 +114,10 @@ def apply(
         OutputError: when a file cannot be written.
     """
     folder, out, settings = Path(folder), Path(out), settings or ApplySettings()
-    identity: dict[str, Any] = {
-        "folder": printable(folder.resolve()),
-        "settings": settings.to_dict(bank),
-        "fingerprint": activations.fingerprint.to_dict(),
-        "bank": {"sha256": bank_sha256(bank)},
-    }
+    identity = identity_of(folder, settings.to_dict(bank) | truth_setting(truth), activations.fingerprint)
+    identity["bank"] = {"sha256": bank_sha256(bank)}
     if truth is not None:
-        identity["settings"]["truth"] = printable(Path(truth).resolve())
+        check_truth("set", truth)
     with claimed(out, folder, identity, overwrite):
         discovery = project_folder(bank, folder, activations, settings, progress)
         if truth is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.datasets.class_names import ClassNames
 from dff_onnx.datasets.ilsvrc_predictions import PREDICTIONS
-from dff_onnx.files import printable, write_atomically
+from dff_onnx.files import write_atomically
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import Answer, ConceptFound
 from dff_onnx.report.overlays import Pixels, overlay
@@ -22,7 +22,7 @@ from dff_onnx.report.palette import from_hexadecimal
 from dff_onnx.report.panels import shown_box, side_by_side, within
 from dff_onnx.report.predictions import predictions_csv
 from dff_onnx.runs.cam_settings import CamSettings
-from dff_onnx.runs.claim import claimed
+from dff_onnx.runs.claim import claimed, identity_of
 from dff_onnx.runs.class_evidence import source_of
 from dff_onnx.runs.class_maps import ClassMaps, make_class_maps
 from dff_onnx.runs.drawing import LEGENDS, Overlays, show_pictures
@@ -59,11 +59,8 @@ def run_cam(
         OutputError: when a file cannot be written.
     """
     folder, out, settings = Path(folder), Path(out), settings or CamSettings()
-    identity: dict[str, Any] = {
-        "folder": printable(folder.resolve()),
-        "settings": settings.to_dict() | {"class_names": source_of(names), **mapping.made_of},
-        "fingerprint": activations.fingerprint.to_dict(),
-    }
+    made_of = {"class_names": source_of(names), **mapping.made_of}
+    identity = identity_of(folder, settings.to_dict() | made_of, activations.fingerprint)
     with claimed(out, folder, identity, overwrite):
         made = make_class_maps(folder, activations, mapping, names, settings, progress)
     return _write(made, out, identity, progress or Silent())

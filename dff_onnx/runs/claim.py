@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dff_onnx.errors import DffError, OutputError, UsageError
-from dff_onnx.files import RUN_MARKER, is_run_folder, write_atomically
+from dff_onnx.files import RUN_MARKER, is_run_folder, printable, write_atomically
+from dff_onnx.records import Fingerprint
 from dff_onnx.report.page.layout import pages_in
 from dff_onnx.report.toml import to_toml
 
@@ -24,6 +25,21 @@ FILES = (
     "labels.json", "predictions.csv", "tree.json", "tree.svg",
 )  # fmt: skip
 LEVEL = re.compile("k[1-9][0-9]*")
+
+
+def identity_of(folder: Path, settings: Mapping[str, Any], fingerprint: Fingerprint) -> dict[str, Any]:
+    """The tables of `run.toml` that two runs must share.
+
+    Args:
+        folder: of the pictures.
+        settings: plain values, all that changes what is written.
+        fingerprint: of the network.
+    """
+    return {
+        "folder": printable(folder.resolve()),
+        "settings": dict(settings),
+        "fingerprint": fingerprint.to_dict(),
+    }
 
 
 def claim(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> bool:
@@ -42,28 +58,28 @@ def claim(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool)
         UsageError: when `out` lies inside `folder`, holds another run, or files that are no run.
         OutputError: when it cannot be written.
     """
-    _refuse_inside(out, folder)
-    new = not (out.is_dir() and any(out.iterdir()))
-    if not new:
-        _refuse_others(out, identity, overwrite)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another with -o") from error
-    write_run_file(out, identity)
+    new, other = _judged(out, folder, identity, overwrite)
+    _take(out, identity, other)
     return new
 
 
 @contextmanager
 def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> Iterator[None]:
-    """`claim`, given up again where a mistake inside the block should not take the folder's name."""
-    new = claim(out, folder, identity, overwrite)
+    """`claim` around the work before anything is written: a mistake there takes no folder's name, and no earlier run.
+
+    A run of other settings is replaced when the block ends well.
+    """
+    new, other = _judged(out, folder, identity, overwrite)
+    if not other:
+        _take(out, identity)
     try:
         yield
     except DffError:
         if new:
             release(out)
         raise
+    if other:
+        _take(out, identity, other)
 
 
 def release(out: Path) -> None:
@@ -84,19 +100,36 @@ def _refuse_inside(out: Path, folder: Path) -> None:
         raise UsageError(f"{out}: lies inside the folder of pictures ({folder}); choose an output folder outside it")
 
 
-def _refuse_others(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
+def _judged(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> tuple[bool, bool]:
+    """Whether `out` was no run before, and whether it holds one of other settings, to be replaced."""
+    _refuse_inside(out, folder)
+    new = not (out.is_dir() and any(out.iterdir()))
+    return new, not new and _is_other(out, identity, overwrite)
+
+
+def _take(out: Path, identity: Mapping[str, Any], other: bool = False) -> None:
+    """Makes `out` a run's home; of another run there, nothing is left."""
+    if other:
+        _remove_earlier(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another with -o") from error
+    write_run_file(out, identity)
+
+
+def _is_other(out: Path, identity: Mapping[str, Any], overwrite: bool) -> bool:
+    """Whether a run of other settings is there; raises where it may not be replaced."""
     earlier = _read(out / RUN_FILE)
     if earlier is None:
         raise UsageError(f"{out}: is not empty and holds no run; choose another folder with -o, or empty it")
     differences = sorted(_differences(earlier, identity))
-    if not differences:
-        return
-    if not overwrite:
+    if differences and not overwrite:
         raise UsageError(
             f"{out}: holds a run of other settings ({'; '.join(differences[:4])}); "
             "choose another folder with -o, or replace it with --overwrite"
         )
-    _remove_earlier(out)
+    return bool(differences)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

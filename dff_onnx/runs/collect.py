@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,12 +138,13 @@ def block_of(batch: Batch[Path], activations: Activations) -> Block:
     """What the network makes of a few pictures of one size.
 
     Raises:
-        ModelError: when activations are negative.
+        ModelError: when activations are negative or not finite.
     """
     pixels = stacked(batch)
     values = activations(pixels)
     if not activations.nonnegative:
         _check_sign(values, activations)
+    _check_finite(values, activations)
     grid, size = Grid(*values.shape[2:]), Grid(*pixels.shape[1:3])
     return Block(rows_of(values), [Seen(path, picture.original, size, grid) for path, picture in batch])
 
@@ -161,4 +163,14 @@ def _check_sign(values: Array, activations: Activations) -> None:
             f"layer {activations.fingerprint.layer}: has negative activations ({low:.4g}), and the factorization "
             f"needs values >= 0; take another layer{near}, or say what becomes of them: with --rectify they become 0, "
             "with --split every channel becomes two, its positive and its negative part"
+        )
+
+
+def _check_finite(values: Array, activations: Activations) -> None:
+    """Of values of which none is negative: their largest says it."""
+    high = float(namespace_of(values).max(values))
+    if not math.isfinite(high):
+        raise ModelError(
+            f"layer {activations.fingerprint.layer}: has activations that are not finite ({high}); take another layer, "
+            "or a network in float32 where this one is in float16"
         )

@@ -121,7 +121,7 @@ def check_together(
             mode = "--per-image" if settings.per_image else "--foreground"
             raise UsageError(f"{option}: looks at concepts that a set shares; it does not go with {mode}")
     if like is not None:
-        check_concepts(like)
+        check_concepts(like, "--like")
         check_belongs(like, activations.fingerprint, "--like", "the run")
 
 

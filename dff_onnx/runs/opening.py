@@ -15,7 +15,9 @@ from dff_onnx.backbone.session import Backbone
 from dff_onnx.backbone.tail import Tail
 from dff_onnx.concepts.bank import Bank, check_belongs
 from dff_onnx.errors import ModelError
+from dff_onnx.progress import Progress
 from dff_onnx.records import Fingerprint, Preprocessing
+from dff_onnx.zoo.by_digest import find_by_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +61,30 @@ def unsigned(file: ModelFile, layer: str) -> tuple[str, Sign]:
     return layer, "keep"
 
 
-def open_for_bank(bank: Bank, path: str | Path, model: str | Path, opening: Opening | None = None) -> Backbone:
+def open_for_bank(
+    bank: Bank,
+    path: str | Path,
+    model: str | Path | None = None,
+    opening: Opening | None = None,
+    progress: Progress | None = None,
+) -> Backbone:
     """Opens a network as the concepts of a bank need it: at their layer, with their preprocessing and sign.
 
     Args:
         bank: as read.
-        path: of the bank, for sentences.
-        model: the ONNX file.
+        path: of the bank.
+        model: the ONNX file; by default it is looked for by its sha256, see `dff_onnx.zoo.by_digest`.
         opening: device; what it says of preprocessing is not heeded.
+        progress: follows the search.
 
     Raises:
         BankError: when the bank is of another network, naming both fingerprints.
-        ModelError, DeviceError, UsageError: as `Backbone.open`.
+        ModelError: when the network is not found, or as `Backbone.open`.
+        DeviceError, UsageError: as `Backbone.open`.
     """
-    file, wanted = load_model(model), bank.fingerprint
+    wanted = bank.fingerprint
+    model = find_by_digest(wanted.model_sha256, path, progress) if model is None else model
+    file = load_model(model)
     if file.sha256 != wanted.model_sha256:
         check_belongs(bank, _usual(file, wanted), path, str(model))
     # A file that says its preprocessing is asked; of another one the bank knows what was said then.

@@ -9,14 +9,13 @@ from dff_onnx.backbone.protocol import Activations
 from dff_onnx.concepts.bank import Bank, bank_sha256
 from dff_onnx.concepts.behind import Scores
 from dff_onnx.datasets.class_names import ClassNames
-from dff_onnx.files import printable
 from dff_onnx.progress import Progress
-from dff_onnx.runs.claim import claimed
+from dff_onnx.runs.claim import claimed, identity_of
 from dff_onnx.runs.class_evidence import source_of
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.discovery import Discovery
 from dff_onnx.runs.settings import Settings
-from dff_onnx.runs.truth import check_truth, with_truth
+from dff_onnx.runs.truth import check_truth, truth_setting, with_truth
 from dff_onnx.runs.write import write
 
 
@@ -54,14 +53,10 @@ def run(
         OutputError: when a file cannot be written.
     """
     folder, out, settings = Path(folder), Path(out), settings or Settings()
-    identity: dict[str, Any] = {
-        "folder": printable(folder.resolve()),
-        "settings": settings.to_dict(),
-        "fingerprint": activations.fingerprint.to_dict(),
-    }
-    identity["settings"] |= _beside(names, like, scores, truth)
+    beside = _beside(names, like, scores, truth)
+    identity = identity_of(folder, settings.to_dict() | beside, activations.fingerprint)
     if truth is not None:
-        check_truth("image" if settings.per_image else "set")
+        check_truth("image" if settings.per_image else "set", truth)
     with claimed(out, folder, identity, overwrite):
         discovery = discover(folder, activations, settings, progress, names, like=like, scores=scores)
         if truth is not None:
@@ -77,5 +72,5 @@ def _beside(
         **({"class_names": source_of(names)} if names is not None else {}),
         **({"like": bank_sha256(like)} if like is not None else {}),
         **({"faithfulness": True} if scores is not None else {}),
-        **({"truth": printable(Path(truth).resolve())} if truth is not None else {}),
+        **truth_setting(truth),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.concepts.bank import Bank, check_belongs
+from dff_onnx.concepts.edits import check_concepts
 from dff_onnx.concepts.tree import Level, Tree, family_names, grow
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization.checks import checked_rank
@@ -96,10 +97,12 @@ def check_levels(ks: Sequence[int], settings: Settings) -> None:
 
 
 def _check_bank(like: Bank, ks: Sequence[int], activations: Activations) -> None:
-    check_belongs(like, activations.fingerprint, "the bank", "this network")
+    check_concepts(like, "--like")
+    check_belongs(like, activations.fingerprint, "--like", "the tree")
     if len(like.W) not in ks:
         raise UsageError(
-            f"like: the bank has {len(like.W)} concepts, and no level has; the levels are {', '.join(map(str, ks))}"
+            f"--like: the bank has {len(like.W)} concepts, and no level has as many; the levels are "
+            f"{', '.join(map(str, ks))}"
         )
 
 

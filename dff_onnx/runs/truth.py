@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.datasets.dataset import MaskSource, Truth
 from dff_onnx.datasets.masks import read_masks
+from dff_onnx.datasets.paths import needed_folder
 from dff_onnx.errors import DatasetError, UsageError
+from dff_onnx.files import printable
 from dff_onnx.metrics import Interval, bootstrap_interval, localized
 from dff_onnx.report.figures import TruthFound
 from dff_onnx.runs.discovery import Discovery
@@ -41,8 +43,8 @@ def truth_of(discovery: Discovery, masks: str | Path) -> TruthFound:
         DatasetError: when there is no such folder, no picture has a mask, all masks are empty, or one is damaged or of
             another size than its picture.
     """
-    check_truth(discovery.found.scale)
     masks = Path(masks)
+    check_truth(discovery.found.scale, masks)
     known = _known(discovery, masks)
     compared = list(_compared(discovery, known))
     if not any(one.hits for one in compared):
@@ -59,22 +61,33 @@ def truth_of(discovery: Discovery, masks: str | Path) -> TruthFound:
     )
 
 
+def truth_setting(masks: str | Path | None) -> dict[str, str]:
+    """As `run.toml` has it; nothing where there are none."""
+    return {} if masks is None else {"truth": printable(Path(masks).resolve())}
+
+
 def with_truth(discovery: Discovery, masks: str | Path) -> Discovery:
     """The discovery, with its figures beside masks; see `truth_of`."""
     return replace(discovery, found=replace(discovery.found, truth=truth_of(discovery, masks)))
 
 
-def check_truth(scale: str) -> None:
-    """Refuses concepts that are another thing in each picture.
+def check_truth(scale: str, masks: str | Path) -> None:
+    """Refuses, before a picture is read, what has no figures beside masks.
+
+    Args:
+        scale: of the concepts, `set` or `image`.
+        masks: their folder.
 
     Raises:
-        UsageError: saying what to do.
+        UsageError: for concepts that are another thing in each picture.
+        DatasetError: when there is no such folder.
     """
     if scale != "set":
         raise UsageError(
             "--truth: concepts of one picture alone are another thing in each, and have no figures over a set; leave "
             "out --truth or --per-image"
         )
+    needed_folder(masks, "the folder of masks")
 
 
 def _known(discovery: Discovery, masks: Path) -> dict[int, MaskSource]:

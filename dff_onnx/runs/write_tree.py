@@ -10,13 +10,13 @@ from typing import Any
 
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.concepts.bank import Bank, bank_sha256
-from dff_onnx.files import printable, write_atomically
+from dff_onnx.files import write_atomically
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.page.layout import Level
 from dff_onnx.report.results import failures_json
 from dff_onnx.report.tree_files import level_folder, tree_json
 from dff_onnx.report.tree_svg import tree_svg
-from dff_onnx.runs.claim import claimed, write_run_file
+from dff_onnx.runs.claim import claimed, identity_of, write_run_file
 from dff_onnx.runs.drawing import show_pictures
 from dff_onnx.runs.reporting import Pages, label_command, report_of
 from dff_onnx.runs.settings import Settings
@@ -75,11 +75,7 @@ def _identities(
         fields = of.to_dict() | {"levels": list(ks)}
         if like is not None:
             fields["like"] = bank_sha256(like)
-        return {
-            "folder": printable(folder.resolve()),
-            "settings": fields,
-            "fingerprint": activations.fingerprint.to_dict(),
-        }
+        return identity_of(folder, fields, activations.fingerprint)
 
     whole = identity(settings)
     del whole["settings"]["k"]

@@ -93,3 +93,16 @@ def test_a_mistake_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     assert ended.returncode == 2 and ended.stdout == ""
     assert ended.stderr == "dff-onnx: --k: 6..1 runs backwards; give 1..6\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_that_a_terminal_obeys_and_no_page_that_is_not_there_is_told(folder: Path, tmp_path: Path) -> None:
+    (folder / "z\x1b[31m.jpg").write_bytes(b"")
+    words = (folder, "-o", tmp_path / "out", "--k", "1..2", "--size", "64", "--report", "none")
+    told = program(*words).stderr
+    assert "\x1b" not in told and "z\\x1b[31m.jpg:\n" in told
+    assert told.endswith(f"\nwritten to {tmp_path / 'out'}\n")
+    refused = program(folder / "none\x1b[31m", "-o", tmp_path / "other")
+    assert refused.returncode == 2 and "none\\x1b[31m: " in refused.stderr
+    labels = tmp_path / "out" / "k2" / "labels.json"
+    labels.write_text('{"0": "sky"}')
+    assert program(*words).stderr.endswith(f"give them back with dff-onnx label {labels.parent} --from {labels}\n")

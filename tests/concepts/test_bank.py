@@ -37,9 +37,9 @@ def same(one: Bank, other: Bank) -> bool:
 
 
 def test_a_bank_comes_back_as_it_was(tmp_path: Path) -> None:
-    kept = bank()
+    kept = bank(resize=Resize("long", 320), losses=(0.0, 0.125, 0.25, 0.5, 1.5))
     found = read_bank(written(tmp_path, bank_bytes(kept)))
-    assert same(found, kept)
+    assert same(found, kept) and (found.resize, found.losses) == (kept.resize, kept.losses)
     assert found.W.dtype == np.float32 and found.W.flags.writeable
 
 
@@ -94,6 +94,9 @@ def test_a_concept_that_nothing_uses_may_be_zero(tmp_path: Path) -> None:
         ({"names": ("a", "b", "\x1b[2J")}, "control character: '.x1b"),
         ({"names": ("a", "b", "gepj\u202e")}, "control character"),
         ({"colours": ("red", "#000000", "#000000")}, "#rrggbb"),
+        ({"losses": (0.1, 0.2)}, "5 figures"),
+        ({"losses": (0.1, 0.2, 0.1, 0.3, 0.4)}, "rising"),
+        ({"losses": (-0.1, 0.2, 0.2, 0.3, 0.4)}, "rising from 0"),
     ],
 )
 def test_a_bank_that_cannot_be_is_refused_when_it_is_made(changes: dict[str, Any], sentence: str) -> None:
@@ -107,8 +110,8 @@ def test_more_concepts_than_can_be_matched_are_refused() -> None:
 
 
 def test_a_missing_file_is_a_wrong_argument(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.npz", tmp_path):
-        with pytest.raises(UsageError, match="there is no such file"):
+    for path, found in ((tmp_path / "none.npz", "there is no such file"), (tmp_path, "is a folder")):
+        with pytest.raises(UsageError, match=found):
             read_bank(path)
 
 
@@ -165,6 +168,9 @@ HOSTILE = {
     "no JSON": replaced(about=text_array("{")),
     "JSON of another kind": replaced(about=text_array("[1]")),
     "JSON with a NaN": replaced(about=text_array('{"format": NaN}')),
+    "JSON with a number beyond all": lambda contents: (
+        contents | {"about.npy": about(contents, provenance={"a": 12345.5}).replace(b"12345.5", b"1e99999")}
+    ),
     "JSON nested too deep": replaced(about=text_array("[" * 200_000)),
     "bytes that are no UTF-8": replaced(about=npy(np.full(9, 255, np.uint8))),
     "a later format": told(format="dff-onnx/bank/2"),

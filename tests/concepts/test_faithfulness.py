@@ -10,6 +10,7 @@ import pytest
 import dff_onnx.concepts.faithfulness as faithfulness_file
 from dff_onnx.concepts.behind import AnyScores, HeadScores
 from dff_onnx.concepts.faithfulness import Activity, Measured, area, control, faithfulness, random_concepts
+from dff_onnx.concepts.sobol import design_points
 from dff_onnx.errors import ModelError
 from dff_onnx.linear_head import LinearHead
 from dff_onnx.progress import Silent
@@ -141,6 +142,20 @@ def test_random_concepts_do_worse_where_the_planted_ones_are_what_decides() -> N
     assert random.kept.shape == (4,) and random.deletion.shape == (4, 4)
     assert np.array_equal(random.probability, ours.probability)
     assert (np.diff(random.importance.mean(axis=0)) <= 0).all()
+
+
+def test_the_control_asks_as_many_points_as_the_concepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def points(k: int, designs: int, rng: np.random.Generator) -> np.ndarray:
+        asked.append(designs)
+        return design_points(k, designs, rng)
+
+    monkeypatch.setattr(faithfulness_file, "design_points", points)
+    measured(head([3, 9, 6]))
+    ours = sum(asked)
+    control(PICTURES, 3, head([3, 9, 6]), Silent())
+    assert sum(asked) == 2 * ours == 2 * 4 * 32
 
 
 def test_the_area_is_that_of_trapezoids() -> None:

@@ -12,7 +12,7 @@ from fake_backbone import Colours
 from PIL import Image
 
 from dff_onnx.backbone.session import Backbone
-from dff_onnx.datasets.dataset import Truth
+from dff_onnx.datasets.dataset import Truth, box_around
 from dff_onnx.errors import DatasetError, UsageError
 from dff_onnx.evaluation import evaluate, open_masks, systems_named, tables
 from dff_onnx.images import Resize
@@ -49,6 +49,14 @@ def test_a_concept_that_was_drawn_is_found_whole(found: Discovery, tmp_path: Pat
     assert told.union == told.iou[1] and told.iou[1].estimate == told.iou[1].low == 1
     assert max(told.iou[0].estimate, told.iou[2].estimate) < 0.2
     assert len(told.corloc) == 3 and told.corloc[1].estimate > 0.5
+
+
+def test_a_box_is_found_where_it_is_found_in_each_picture(found: Discovery, tmp_path: Path) -> None:
+    told = truth_of(found, draw(found, tmp_path / "masks", (1,)))
+    for j, one in enumerate(told.corloc):
+        boxes = [(image.concepts[j].box, box_around(found.masks(i)[1])) for i, image in enumerate(found.images)]
+        hits = [localized(ours, [theirs]) for ours, theirs in boxes if theirs is not None]
+        assert one.estimate == pytest.approx(sum(hits) / len(hits))
 
 
 def test_the_best_union_is_the_one_that_was_drawn(found: Discovery, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Names from a data set as a terminal and a table can show them."""
+"""Names that somebody else chose, as a terminal and a table can show them."""
 
 from __future__ import annotations
 
