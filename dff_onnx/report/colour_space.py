@@ -71,13 +71,15 @@ def from_oklch(colours: ArrayLike) -> NDArray[np.uint8]:
     return rgb
 
 
-def differences(ours: ArrayLike, theirs: ArrayLike) -> Floats:
+def differences(ours: ArrayLike, theirs: ArrayLike, lightness_unit: float = 1.0) -> Floats:
     """CIEDE2000 between colours `(n, 3)` and `(m, 3)`, for the eyes that tell them apart worst: `(n, m)`.
+
+    The unit of lightness is the formula's parametric factor k_L: lightness counts less where it is larger.
 
     >>> round(float(differences([[255, 80, 0]], [[140, 150, 0]])[0, 0]))  # red and green: 46 to most people
     5
     """
-    seen = [_ciede2000(_seen(ours, eyes)[:, None], _seen(theirs, eyes)[None]) for eyes in VISIONS]
+    seen = [_ciede2000(_seen(ours, eyes)[:, None], _seen(theirs, eyes)[None], lightness_unit) for eyes in VISIONS]
     least: Floats = np.min(seen, axis=0)
     return least
 
@@ -95,7 +97,7 @@ def _seen(rgb: ArrayLike, eyes: Floats) -> Floats:
     return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
 
 
-def _ciede2000(ours: Floats, theirs: Floats) -> Floats:
+def _ciede2000(ours: Floats, theirs: Floats, k_L: float) -> Floats:
     """Of CIELAB colours (Sharma, Wu & Dalal 2005, the letters are theirs)."""
     (L1, a1, b1), (L2, a2, b2) = np.moveaxis(ours, -1, 0), np.moveaxis(theirs, -1, 0)
     mean = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
@@ -108,7 +110,7 @@ def _ciede2000(ours: Floats, theirs: Floats) -> Floats:
     SL = 1 + 0.015 * (L - 50) ** 2 / np.sqrt(20 + (L - 50) ** 2)
     SC, SH = 1 + 0.045 * C, 1 + 0.015 * C * _hue_weight(h)
     RT = -np.sin(np.radians(60 * np.exp(-(((h - 275) / 25) ** 2)))) * 2 * np.sqrt(C**7 / (C**7 + 25.0**7))
-    lightness, chroma = (L2 - L1) / SL, (C2 - C1) / SC
+    lightness, chroma = (L2 - L1) / (k_L * SL), (C2 - C1) / SC
     hue = 2 * np.sqrt(C1 * C2) * np.sin(np.radians(turn) / 2) / SH
     distance: Floats = np.sqrt(lightness**2 + chroma**2 + hue**2 + RT * chroma * hue)
     return distance

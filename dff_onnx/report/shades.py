@@ -16,12 +16,14 @@ from dff_onnx.report.palette import SAFE, colour
 
 RGB = tuple[int, int, int]
 
-TURN = math.radians(25)  # of the hue at most: farther away lies another colour's name
-TURNS = np.linspace(-TURN, TURN, 5)
+TURN = math.radians(40)  # of the hue at most: farther away lies another colour's name
+TURNS = np.linspace(-TURN, TURN, 7)
 LIGHTNESS = np.linspace(0.5, 0.95, 21)  # darker ones drown in a darkened picture
-CHROMA = np.linspace(0.04, 0.26, 12)
+CHROMA = np.linspace(0.06, 0.26, 13)  # paler ones look unpainted where there is half the heat
 # The ground of an overlay: a picture, grey and darkened.
 GREYS = np.repeat(np.arange(0, 168, 8)[:, None], 3, axis=1)
+# Lightness counts less than hue and chroma: in an overlay it tells of the heat and of the picture as well.
+LIGHTNESS_UNIT = 1.5
 # Of the palette beyond its safe colours: the one of so many that stands out most is taken.
 CHOICE = 8
 
@@ -30,11 +32,11 @@ def shade(parent: RGB, others: Iterable[RGB]) -> RGB:
     """A colour of nearly the parent's hue, as far as can be from some colours and from an overlay's ground.
 
     Args:
-        parent: whose hue it keeps, to 25 degrees in OKLCh; lightness and chroma are free.
+        parent: whose hue it keeps, to 40 degrees in OKLCh; lightness and chroma are free.
         others: the colours that it must not be taken for.
 
     >>> shade((191, 68, 31), [(191, 68, 31), (75, 218, 255)])  # of vermilion
-    (251, 165, 84)
+    (252, 209, 146)
     """
     return _farthest(_shades(parent), tuple(others))
 
@@ -117,7 +119,7 @@ def _there(colours: Iterable[RGB | None]) -> tuple[RGB, ...]:
 def _farthest(candidates: NDArray[np.uint8], others: Sequence[RGB]) -> RGB:
     """The candidate whose nearest neighbour is farthest away; of equal ones the first."""
     neighbours = np.concatenate([GREYS, np.asarray(others, np.float64).reshape(-1, 3)])
-    red, green, blue = candidates[differences(candidates, neighbours).min(axis=1).argmax()].tolist()
+    red, green, blue = candidates[differences(candidates, neighbours, LIGHTNESS_UNIT).min(axis=1).argmax()].tolist()
     return red, green, blue
 
 

@@ -164,5 +164,8 @@ def test_paper_shows_every_picture(open_page: Open) -> None:
     }"""
     assert not all(tab.eval_on_selector_all("main canvas", drawn))
     tab.wait_for_timeout(300)  # thumbnails are read after the first sight
-    assert tab.pdf(format="A4", print_background=True).startswith(b"%PDF")
+    printed = tab.pdf(format="A4", print_background=True)
+    shown = tab.locator("main canvas").count()
+    assert printed.startswith(b"%PDF") and printed.count(b"/DCTDecode") >= shown  # as JPEGs, not pixel by pixel
+    assert tab.locator(".paper, .printed").count() == 0
     assert all(tab.eval_on_selector_all("main canvas", drawn))

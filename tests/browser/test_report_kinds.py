@@ -82,6 +82,15 @@ def test_hostile_texts_stay_texts(open_page: Open, tmp_path: Path, make: Any) ->
     assert not any(name.startswith("on") or name == "style" for _, one in parser.found for name in one)
 
 
+@pytest.mark.parametrize("path", ["//example.org/x.png", "/etc/x.png", "../../x.png", "overlays/../../x.png"])
+def test_an_overlay_that_lies_elsewhere_has_no_link(open_page: Open, path: str) -> None:
+    data = page_data.run(1)
+    data["images"][0]["overlay"] = path
+    tab = open_page(data)
+    tab.locator("#grid .picture").first.click()
+    assert tab.locator("#large a").count() == 0
+
+
 def test_the_page_carries_its_data_as_it_was_given(open_page: Open) -> None:
     data = hostile(page_data.run(2))
     tab = open_page(data)

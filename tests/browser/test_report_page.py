@@ -235,6 +235,42 @@ def test_a_phones_width_needs_no_scrolling_sideways(open_page: Open, make: Any) 
     assert tab.eval_on_selector("#large", "(dialog) => dialog.scrollWidth <= dialog.clientWidth")
 
 
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_long_names_of_classes_stay_in_their_card_and_beside_the_picture(open_page: Open, width: int) -> None:
+    data = page_data.class_maps()
+    for image in data["images"]:
+        image["answers"] = [["wire-haired fox terrier", 0.2]] * 20
+        for concept in image["levels"][0]["table"]:
+            concept["name"] = "wire-haired fox terrier " * 2
+    tab = open_page(data, viewport={"width": width, "height": 740})
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    inside = """(all) => all.every((one) =>
+      one.getBoundingClientRect().right <= one.closest(".card").getBoundingClientRect().right + 1)"""
+    assert tab.eval_on_selector_all(".score-text > :last-child", inside)
+    tab.locator("#grid .picture").first.click()
+    settle(tab)
+    picture, side = (tab.locator(f".large-{name}").bounding_box() for name in ("picture", "side"))
+    assert picture["y"] + picture["height"] <= side["y"] + 1 or picture["x"] + picture["width"] <= side["x"] + 1
+    bottom = "(canvas) => canvas.getBoundingClientRect().bottom - canvas.parentElement.getBoundingClientRect().bottom"
+    assert tab.eval_on_selector(LARGE, bottom) <= 0
+
+
+def test_nothing_jumps_while_a_page_opens(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_bytes(page(page_data.run(200), [[None] * 4]))
+    tab = browser.new_page(viewport={"width": 1280, "height": 860})
+    tab.add_init_script(
+        """window.moved = 0;
+        const add = (list) => list.getEntries().forEach((one) => { moved += one.value; });
+        new PerformanceObserver(add).observe({ type: "layout-shift", buffered: true });"""
+    )
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("html[data-ready]", state="attached")
+    settle(tab)
+    assert tab.evaluate("moved") < 0.05 and tab.is_visible("#grid")
+    tab.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_stand_out_from_their_ground(open_page: Open, scheme: str) -> None:
     data = page_data.applied() | {"sections": page_data.foreground()["sections"]}

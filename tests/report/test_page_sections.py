@@ -99,3 +99,9 @@ def test_the_foot_has_settings_fingerprint_and_versions_but_not_where_the_pictur
         "Versions": {"device": "cpu", "numpy": "2.0"},
     }
     assert "nobody" not in str(foot(TABLES))
+
+
+def test_of_a_folder_of_masks_the_foot_has_the_name_alone() -> None:
+    tables = TABLES | {"settings": {"truth": "/home/nobody/masks"}, "bank": {"sha256": "cd"}}
+    groups = {group["title"]: group["rows"] for group in foot(tables)}
+    assert groups["Settings"] == [["truth", "masks"]] and groups["Bank"] == [["sha256", "cd"]]

@@ -59,13 +59,13 @@ def test_a_shade_keeps_the_hue_of_its_parent(parent: RGB) -> None:
     others = [parent]
     for _ in range(5):
         others.append(shade(parent, others))
-        assert hue_apart(parent, others[-1]) <= 30  # 25, and rounding where there is little chroma
+        assert hue_apart(parent, others[-1]) <= 45  # 40, and rounding where there is little chroma
     assert len(set(others)) == 6
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_all_concepts_of_a_level_can_be_told_apart(seed: int) -> None:
-    least = {2: 50, 3: 20, 4: 12, 5: 10, 6: 10, 7: 8, 8: 8}
+    least = {2: 50, 3: 25, 4: 13, 5: 10, 6: 9, 7: 8, 8: 8}
     for colours in tree_colours(random_tree(seed))[1:]:
         for vision in VISIONS:
             assert distances(colours, vision).min() >= least[len(colours)], (len(colours), vision)
@@ -76,6 +76,14 @@ def test_shades_stand_out_from_the_darkened_picture(vision: str) -> None:
     greys = np.repeat(np.arange(0, 167)[:, None], 3, axis=1)
     colours = tree_colours(random_tree(0))[-1]
     assert ciede2000(seen_with(colours, vision)[:, None], seen_with(greys, vision)[None]).min() >= 7
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_at_half_its_heat_a_shade_is_still_no_grey_picture(seed: int) -> None:
+    greys = np.repeat(np.arange(0, 167)[:, None], 3, axis=1)
+    colours = np.asarray(tree_colours(random_tree(seed))[-1])
+    half = seen_with((colours + 77) / 2, "normal")  # over a mid-grey picture, darkened
+    assert ciede2000(half[:, None], seen_with(greys, "normal")[None]).min() >= 9
 
 
 def test_the_first_child_goes_on_in_the_colour_of_its_parent() -> None:
@@ -139,7 +147,7 @@ def test_given_colours_flow_up_and_down() -> None:
     colours = tree_colours(grown, 2, given)
     assert colours[2] == given
     assert colours[1] == (given[0], given[2]) and colours[0] == (given[0],)
-    assert colours[3][:3] == given and hue_apart(colours[3][3], given[0]) <= 30
+    assert colours[3][:3] == given and hue_apart(colours[3][3], given[0]) <= 45
 
 
 def test_where_nothing_goes_on_above_the_palette_fills_in() -> None:

@@ -108,7 +108,8 @@ function legendItem(number) {
   const shared = !perPicture() || (common(number, (one) => one.peak) !== null && common(number, (one) => one.on) !== null);
   if (shared) item.append(ramp(concept));
   if (!perPicture()) {
-    const link = make("a", { class: "small", href: `#concept-${number}` }, "strongest pictures");
+    const label = `strongest pictures of ${WORD} ${number}`;
+    const link = make("a", { class: "small", href: `#concept-${number}`, "aria-label": label }, "strongest pictures");
     item.append(make("div", { class: "legend-more" }, energyNote(concept), link), pairList(facts(concept)));
   }
   return item;

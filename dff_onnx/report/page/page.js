@@ -7,5 +7,6 @@ startLarge();
 refreshLegend();
 refreshConcepts();
 refresh();
+document.documentElement.dataset.filled = "";
 addEventListener("hashchange", followAddress);
 followAddress();

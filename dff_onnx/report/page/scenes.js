@@ -1,6 +1,7 @@
 // Which canvases are drawn, and when: those that are in sight, a few in each frame, again once what they show changes.
 
 const FRAME = 14; // ms of drawing before the browser may show what there is
+const PAPER = 0.9; // quality of a JPEG on paper
 const NEAR = "400px"; // beyond the window: scrolling finds the pictures drawn
 
 const scenes = new Map();
@@ -72,6 +73,23 @@ function ready() {
   for (const picture of pictures) thumbOf(picture); // read now: paper wants all of them at once
 }
 
+/** Paper takes a JPEG as it is, and a canvas pixel by pixel: a file of several times the size. */
+function putOnPaper(scene) {
+  const { canvas } = scene;
+  if (scene.drawn !== version && !drawScene(scene)) return;
+  const image = make("img", { class: "paper", alt: "", src: canvas.toDataURL("image/jpeg", PAPER) });
+  image.style.aspectRatio = canvas.style.aspectRatio;
+  canvas.classList.add("printed");
+  canvas.after(image);
+}
+
+function takeOffPaper() {
+  for (const image of document.querySelectorAll(".paper")) image.remove();
+  for (const canvas of document.querySelectorAll(".printed")) canvas.classList.remove("printed");
+}
+
 addEventListener("beforeprint", () => {
-  for (const scene of scenes.values()) if (scene.drawn !== version) drawScene(scene);
+  takeOffPaper();
+  scenes.forEach(putOnPaper);
 });
+addEventListener("afterprint", takeOffPaper);

@@ -8,7 +8,8 @@ const KINDS = {
   tree: "Concepts that split as k grows",
 };
 
-const numeric = (text) => /^[-+]?(\d|\.\d)/.test(text.trim());
+/** A whole cell that is a number or a share: names of files begin with digits, too. */
+const numeric = (text) => /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?( %)?$/i.test(text.trim());
 
 /** Numbers by value and before texts, texts by letters. */
 function compareCells(a, b) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dff_onnx.metrics.statistics import Interval
@@ -14,7 +15,8 @@ from dff_onnx.report.page.thumbs import text_of
 
 ROWS = 100  # of a list of pictures
 LONGEST = 400  # characters of a text
-FOOT = (("settings", "Settings"), ("quality", "Fit"), ("fingerprint", "Fingerprint"))
+FOOT = (("settings", "Settings"), ("bank", "Bank"), ("quality", "Fit"), ("fingerprint", "Fingerprint"))
+PATHS = ("truth",)  # settings that are folders: of them the last part
 Section = dict[str, Any]
 
 
@@ -37,7 +39,7 @@ def sections_of(found: Found) -> list[Section]:
 
 
 def foot(tables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Settings, fit, fingerprint and versions, as `run.toml` has them; not where the pictures lie."""
+    """Settings, fit, fingerprint and versions, as `run.toml` has them; not where pictures and masks lie."""
     groups = [{"title": title, "rows": _rows(tables[name])} for name, title in FOOT if tables.get(name)]
     made = tables.get("made", {})
     versions = [["device", str(made["device"])]] if "device" in made else []
@@ -177,7 +179,8 @@ def _rows(table: Mapping[str, Any], before: str = "") -> list[list[str]]:
         if isinstance(value, Mapping):
             rows += _rows(value, f"{before}{key} ")
         else:
-            rows.append([f"{before}{key}", short(_text(value))])
+            text = Path(value).name if f"{before}{key}" in PATHS else _text(value)
+            rows.append([f"{before}{key}", short(text)])
     return rows
 
 

@@ -75,10 +75,12 @@ function chip(number, colour) {
   return element;
 }
 
-/** A file below the run's folder as a link; null for a name that no address can hold. */
+/** A file below the run's folder as a link; null for what lies elsewhere, or a name that no address can hold. */
 function address(path) {
+  const parts = path.split("/");
+  if (parts.some((part) => ["", ".", ".."].includes(part))) return null;
   try {
-    return path.split("/").map(encodeURIComponent).join("/");
+    return parts.map(encodeURIComponent).join("/");
   } catch {
     return null;
   }
