@@ -23,6 +23,8 @@ MOST = 10
 LEAST = 0.6
 # What six splits leave uncertain: 0.02 to 0.06 find as many planted numbers.
 NEAR = 0.04
+# The share from which a number explains everything: what more concepts would fit is rounding, and halves share it.
+ALL = 1 - 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ def choose_k(
     """Chooses the number of concepts for a set of pictures.
 
     The largest number from 2 whose concepts agree between halves of the pictures within 0.04 as well as those of any
-    other; 1 where the best is below 0.6. For three pictures or fewer, where the explained share bends.
+    other; 1 where the best is below 0.6. Numbers above one that explains everything do not count. For three pictures or
+    fewer, where the explained share bends.
 
     Args:
         A: `(N, c)` activations, picture after picture. Of more than 4096 rows, 4096 are drawn.
@@ -78,7 +81,10 @@ def by_halves(tried: Sequence[Tried]) -> Choice:
     Args:
         tried: from one concept to two or more.
     """
-    halves = {one.k: one.halves or 0.0 for one in tried if one.k > 1}
+    enough = next((one.k for one in tried if one.explained > ALL), tried[-1].k)
+    halves = {one.k: one.halves or 0.0 for one in tried if 1 < one.k <= enough}
+    if not halves:
+        return Choice(1, "1: one concept explains everything", tuple(tried))
     best = max(halves.values())
     if best < LEAST:
         reason = f"1: with more, random halves of the pictures agree to {best:.3f} at most, and {LEAST} is needed"

@@ -6,6 +6,7 @@ pictures there are. Seeds are single starts: the best of many would hide that th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from dff_onnx.arrays import Array, namespace_of, to_numpy
 from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.arrays.helpers import like
-from dff_onnx.concepts.matching import match, mean_cosine, unit_rows
+from dff_onnx.concepts.matching import cosines, match, mean_cosine, unit_rows
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization.blocks import Concepts, block_step
 from dff_onnx.factorization.descent import State, descend
@@ -32,7 +33,8 @@ Indices = NDArray[np.int64]
 
 ROWS = 4096  # that stand for a larger set; drawn by weight, they do as well as 32 768 drawn uniformly
 FEWEST = 4  # pictures: of fewer, a half is a single picture
-SPLITS = 6
+FEWEST_SPLITS, MOST_SPLITS = 6, 24
+SHARES = 200  # splits times pictures, between the two
 STARTS, FIRST, LAST, TOL = 4, 10, 50, 1e-5  # the best of the starts after the first iterations goes on
 SWEEPS = 50
 OTHERS = 4  # starts that are compared with the best
@@ -74,7 +76,7 @@ def distinct_agreement(ours: Floats, theirs: Floats) -> float:
     k, partners = len(ours), mean_cosine(match(ours, theirs))
     if k == 1:
         return partners
-    others = (float(np.sum(unit_rows(ours) @ unit_rows(theirs).T)) - k * partners) / (k * (k - 1))
+    others = (float(np.sum(cosines(ours, theirs))) - k * partners) / (k * (k - 1))
     return (partners - others) / (1 - others) if others < 1 - 1e-9 else 0.0
 
 
@@ -93,7 +95,7 @@ def try_numbers(A: Array, cells: Sequence[int], seed: int, most: int, progress: 
         UsageError: when `cells` do not fit `A`.
     """
     rows, pictures = _sample(_checked(A, cells), cells, seed)
-    sides = _sides(pictures, len(cells), np.random.default_rng([seed, 1]))
+    sides = _sides(pictures, np.random.default_rng([seed, 1]))
     most = min([most, *rows.shape, *map(len, sides)])
     progress.start("choosing k", 1 + len(sides))
     with single_threaded_blas():
@@ -109,8 +111,9 @@ def _checked(A: Array, cells: Sequence[int]) -> Rows:
     """The rows, cut between pictures."""
     rows = rows_of(A)
     many = int(as_matrix(A).shape[0])
-    if sum(cells) != many or min(cells) < 1:
-        raise UsageError(f"cells: A has {many} rows, and the pictures have {sum(cells)}, {min(cells)} at least")
+    least = min(cells, default=0)
+    if sum(cells) != many or least < 1:
+        raise UsageError(f"cells: A has {many} rows, and the pictures have {sum(cells)}, {least} at least")
     return replace(rows, cuts=tuple(whole_images(cells)))
 
 
@@ -120,27 +123,67 @@ def _workers() -> int:
 
 
 def _sample(rows: Rows, cells: Sequence[int], seed: int) -> tuple[Array, Indices]:
-    """Weighted rows that stand for all, near 1 in size, and the picture of each."""
+    """Weighted rows that stand for all, near 1 in size, and the picture of each, pictures in an order of their own."""
     xp = namespace_of(rows.array)
     largest = max(float(xp.max(block)) for _, block in rows)
     rows = rows.scaled(comfortable(largest)) if 0 < largest < float("inf") else rows
+    norms, index, pictures = _by_content(rows, np.asarray(cells, np.int64))
     kept = Reservoir(ROWS)
-    for number, (place, block) in enumerate(rows):
-        norms, _ = checked_block(block)
-        kept.offer(priorities(norms, seed, number), norms, like(np.arange(place.start, place.stop), block, xp.int64))
-    index, factors = kept.drawn()
-    sample = rows.taken(index)
-    pictures: Indices = np.repeat(np.arange(len(cells)), cells)
-    return sample * xp.astype(factors, sample.dtype)[:, None], pictures[to_numpy(index)]
+    kept.offer(priorities(norms, seed, 0), norms, np.arange(len(index)))
+    places, factors = kept.drawn()
+    if not len(places):  # all rows are 0, and more than are drawn: any of them will do
+        places, factors = np.arange(ROWS), np.ones(ROWS)
+    sample = rows.taken(like(index[places], rows.array, xp.int64))
+    return sample * like(factors, sample)[:, None], pictures[places]
 
 
-def _sides(pictures: Indices, many: int, rng: np.random.Generator) -> list[Indices]:
-    """The rows of one half of the pictures and of the other, for each split; none where pictures are too few."""
+def _by_content(rows: Rows, cells: Indices) -> tuple[Floats, Indices, Indices]:
+    """All rows, pictures ordered by what is in them, so that the files' names decide nothing: no half, no draw.
+
+    What orders pictures is the sum of their values, each times a number that belongs to its row and channel: equal for
+    equal pictures alone, which may stand in any order. Each row is summed by itself, or a sum would depend on where its
+    picture lies.
+
+    Returns:
+        Squared norms `(N,)` of the rows in that order, float64; which row of `A` each is; the picture of each.
+    """
+    xp, rng = namespace_of(rows.array), np.random.default_rng(0)
+    by_channel, by_row = rng.random(rows.array.shape[1]), rng.random(int(np.max(cells)))
+    norms, sums = [], []
+    for _, block in rows:
+        norms.append(to_numpy(checked_block(block)[0]))
+        sums.append(to_numpy(xp.sum(block * like(by_channel, block), axis=1)))
+    begins = np.cumsum(cells) - cells
+    within = np.arange(np.sum(cells)) - np.repeat(begins, cells)
+    values = np.add.reduceat(np.concatenate(sums) * by_row[within], begins)
+    order = np.argsort(values, kind="stable")
+    index = np.concatenate([np.arange(begins[one], begins[one] + cells[one]) for one in order])
+    return np.concatenate(norms).astype(np.float64)[index], index, np.repeat(np.arange(len(cells)), cells[order])
+
+
+def _sides(pictures: Indices, rng: np.random.Generator) -> list[Indices]:
+    """The rows of one half of the pictures and of the other, for each split; none where pictures are too few.
+
+    Pictures of which no row was drawn show next to nothing, and are in no half.
+    """
     sides: list[Indices] = []
-    for _ in range(SPLITS if many >= FEWEST else 0):
-        first = np.isin(pictures, rng.permutation(many)[: many // 2])
+    there = np.unique(pictures)
+    for half in _splits(len(there), rng) if len(there) >= FEWEST else []:
+        first = np.isin(pictures, there[half])
         sides += [np.nonzero(first)[0], np.nonzero(~first)[0]]
     return sides
+
+
+def _splits(many: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
+    """Halves of so many pictures, no two alike: all there are of few, more of few than of many."""
+    alike = 1 + (many % 2 == 0)  # a half of an even number is the other's complement
+    wanted = min(math.comb(many, many // 2) // alike, max(FEWEST_SPLITS, min(MOST_SPLITS, -(-SHARES // many))))
+    found: dict[bytes, NDArray[np.bool_]] = {}
+    while len(found) < wanted:
+        half = np.isin(np.arange(many), rng.permutation(many)[: many // 2])
+        half = half ^ half[0] if alike == 2 else half
+        found[half.tobytes()] = half
+    return list(found.values())
 
 
 def _compressed(rows: Array, side: Indices, most: int, rng: np.random.Generator) -> Sketch:

@@ -92,14 +92,14 @@ def discover(
         ModelError: when the network's activations cannot be factorized.
     """
     folder, settings, progress = Path(folder), settings or Settings(), progress or Silent()
-    check_together(settings, activations, names, like, scores)
+    _check_together(settings, activations, names, like, scores)
     paths = walk_pictures(folder)
     progress.start("reading", len(paths))
     rows = collect(root_of(folder), paths, activations, settings.resize, progress)
     return discover_in(rows, root_of(folder), activations, settings, progress, names, like=like, scores=scores)
 
 
-def check_together(
+def _check_together(
     settings: Settings,
     activations: Activations,
     names: ClassNames | None,

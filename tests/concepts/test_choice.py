@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import array_api_strict
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -108,6 +109,36 @@ def test_pictures_of_zeros_have_one_concept() -> None:
     assert choose_k(np.zeros((40, 6), np.float32), [10] * 4, most=3).k == 1
 
 
+def test_pictures_of_which_no_row_is_drawn_are_in_no_half() -> None:
+    one = planted(2, 90, 0, channels=16, side=8)
+    dark = np.zeros((4 * 64, 16), np.float32)
+    assert len(one.A) > ROWS
+    choice = choose_k(np.concatenate([one.A, dark]), [*one.cells, 64, 64, 64, 64], most=2)
+    assert len(choice.tried) == 2 and choice.tried[0].halves is not None
+    few = choose_k(np.concatenate([one.A, np.zeros_like(one.A)]), [*[len(one.A) // 2] * 2] * 2, most=2)
+    assert [tried.halves for tried in few.tried] == [None, None]  # two pictures show something
+    assert choose_k(np.zeros((ROWS + 4, 6), np.float32), [ROWS // 4 + 1] * 4, most=2).k == 1
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_numbers_above_one_that_explains_everything_do_not_count(rank: int) -> None:
+    rng = np.random.default_rng(0)
+    A = rng.random((400, rank)) @ rng.random((rank, 30))
+    assert choose_k(A, [40] * 10, most=8).k <= rank
+    assert by_halves([Tried(1, 1.0, 1.0, 1.0), Tried(2, 1.0, 1.0, 1.0)]).reason == "1: one concept explains everything"
+    assert by_halves([Tried(1, 0.9, 1, 1), Tried(2, 1.0, 1, 0.9), Tried(3, 1.0, 1, 0.9)]).k == 2
+
+
+def test_the_rows_may_lie_on_another_device() -> None:
+    one = small(3, 8)
+    away = array_api_strict.asarray(one.A, device=array_api_strict.Device("device1"))
+    ours, theirs = (choose_k(A, one.cells, most=3) for A in (one.A, away))
+    assert ours.k == theirs.k == 3
+    for mine, other in zip(ours.tried, theirs.tried, strict=True):
+        assert mine.explained == pytest.approx(other.explained, abs=1e-4)
+        assert mine.halves == pytest.approx(other.halves, abs=0.02)
+
+
 def test_agreement_is_the_simplified_silhouette_of_the_matched_pairs() -> None:
     rng = np.random.default_rng(0)
     ours, theirs = rng.random((2, 4, 9))
@@ -151,6 +182,8 @@ def test_what_cannot_be_is_refused() -> None:
     A = np.ones((6, 3), np.float32)
     with pytest.raises(UsageError, match="6 rows, and the pictures have 7"):
         choose_k(A, [3, 4])
+    with pytest.raises(UsageError, match="the pictures have 0"):
+        choose_k(A, [])
     with pytest.raises(UsageError, match="at least one concept"):
         choose_k(A, [3, 3], most=0)
     with pytest.raises(ArrayError, match="smallest value is -1"):
