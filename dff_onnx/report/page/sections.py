@@ -121,8 +121,8 @@ def _faithfulness(faithfulness: FaithfulnessFound) -> Section:
         f"What the classifier's {faithfulness.score} does while concepts are taken away or put in, strongest first, on "
         f"{faithfulness.images} pictures, beside as many random concepts. With the concepts in place of the features "
         f"{percent(concepts.fidelity.estimate)} of the pictures keep their first class; with random ones "
-        f"{percent(control.fidelity.estimate)}. Importance is the total Sobol index; intervals hold 95 % of the draws "
-        "of a bootstrap over the pictures."
+        f"{percent(control.fidelity.estimate)}. Compare the two where concepts are put in: random ones have little to "
+        "lose. Importance is the total Sobol index; intervals hold 95 % of the draws of a bootstrap over the pictures."
     )
     columns = ("concept", "importance", "from", "to")
     return _section("Faithfulness to the classifier", note, columns, rows, [faithfulness_svg(faithfulness)])
