@@ -1,7 +1,8 @@
 """How well numbers of concepts do on a set: what they explain, and whether other starts and other pictures repeat them.
 
 Everything happens on a sample of rows, compressed as the solver's own starts are: the cost does not depend on how many
-pictures there are. Seeds are single starts: the best of many would hide that the others end in different concepts.
+pictures there are. Nor do the figures depend on the order of the pictures, which is that of the files' names. Seeds are
+single starts: the best of many would hide that the others end in different concepts.
 """
 
 from __future__ import annotations
@@ -26,15 +27,14 @@ from dff_onnx.factorization.sketch import Sketch, compress
 from dff_onnx.factorization.starts import kmeans_plus_plus, starts
 from dff_onnx.factorization.survey import checked_block, comfortable
 from dff_onnx.progress import Progress, followed
-from dff_onnx.threads import available_cores, in_order
 
 Floats = NDArray[np.floating]
 Indices = NDArray[np.int64]
 
 ROWS = 4096  # that stand for a larger set; drawn by weight, they do as well as 32 768 drawn uniformly
 FEWEST = 4  # pictures: of fewer, a half is a single picture
-FEWEST_SPLITS, MOST_SPLITS = 6, 24
-SHARES = 200  # splits times pictures, between the two
+ALL_SPLITS, LEAST_SPLITS = 35, 6  # all that 8 pictures have; of many pictures
+PICTURES_SPLIT = 200  # in all splits together, between these: small sets leave more to the draw, and cost less
 STARTS, FIRST, LAST, TOL = 4, 10, 50, 1e-5  # the best of the starts after the first iterations goes on
 SWEEPS = 50
 OTHERS = 4  # starts that are compared with the best
@@ -102,7 +102,8 @@ def try_numbers(A: Array, cells: Sequence[int], seed: int, most: int, progress: 
         whole = _whole(rows, most, np.random.default_rng([seed, 2]))
         progress.advance()
         jobs = [(side, np.random.default_rng([seed, 3, number])) for number, side in enumerate(sides)]
-        fits = in_order(jobs, lambda job: _ladder(_compressed(rows, job[0], most, job[1]), most, job[1]), _workers())
+        # One after the other: so many small steps are slower in two threads than in one.
+        fits = (_ladder(_compressed(rows, side, most, rng), most, rng) for side, rng in jobs)
         ladders = list(followed(fits, progress))
     return tuple(_with_halves(one, ladders) for one in whole)
 
@@ -117,13 +118,8 @@ def _checked(A: Array, cells: Sequence[int]) -> Rows:
     return replace(rows, cuts=tuple(whole_images(cells)))
 
 
-def _workers() -> int:
-    cores = available_cores()
-    return cores if cores > 1 else 0
-
-
 def _sample(rows: Rows, cells: Sequence[int], seed: int) -> tuple[Array, Indices]:
-    """Weighted rows that stand for all, near 1 in size, and the picture of each, pictures in an order of their own."""
+    """Weighted rows that stand for all, near 1 in size, and the picture of each; in the order of `_by_content`."""
     xp = namespace_of(rows.array)
     largest = max(float(xp.max(block)) for _, block in rows)
     rows = rows.scaled(comfortable(largest)) if 0 < largest < float("inf") else rows
@@ -138,17 +134,17 @@ def _sample(rows: Rows, cells: Sequence[int], seed: int) -> tuple[Array, Indices
 
 
 def _by_content(rows: Rows, cells: Indices) -> tuple[Floats, Indices, Indices]:
-    """All rows, pictures ordered by what is in them, so that the files' names decide nothing: no half, no draw.
+    """All rows, the pictures ordered by what is in them: what is drawn by place then does not depend on files' names.
 
-    What orders pictures is the sum of their values, each times a number that belongs to its row and channel: equal for
-    equal pictures alone, which may stand in any order. Each row is summed by itself, or a sum would depend on where its
-    picture lies.
+    Pictures are ordered by the sum of their values, each times a number that belongs to its row and channel. Only equal
+    pictures have equal sums, and they may stand either way. (Each row is summed by itself: in a product of matrices its
+    last bit would depend on where the picture lies.)
 
     Returns:
         Squared norms `(N,)` of the rows in that order, float64; which row of `A` each is; the picture of each.
     """
     xp, rng = namespace_of(rows.array), np.random.default_rng(0)
-    by_channel, by_row = rng.random(rows.array.shape[1]), rng.random(int(np.max(cells)))
+    by_channel, by_row = rng.random(as_matrix(rows.array).shape[1]), rng.random(int(np.max(cells)))
     norms, sums = [], []
     for _, block in rows:
         norms.append(to_numpy(checked_block(block)[0]))
@@ -168,16 +164,30 @@ def _sides(pictures: Indices, rng: np.random.Generator) -> list[Indices]:
     """
     sides: list[Indices] = []
     there = np.unique(pictures)
-    for half in _splits(len(there), rng) if len(there) >= FEWEST else []:
+    for half in splits(len(there), rng):
         first = np.isin(pictures, there[half])
         sides += [np.nonzero(first)[0], np.nonzero(~first)[0]]
     return sides
 
 
-def _splits(many: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """Halves of so many pictures, no two alike: all there are of few, more of few than of many."""
-    alike = 1 + (many % 2 == 0)  # a half of an even number is the other's complement
-    wanted = min(math.comb(many, many // 2) // alike, max(FEWEST_SPLITS, min(MOST_SPLITS, -(-SHARES // many))))
+def splits(many: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
+    """Random halves of so many pictures, no two splits alike: of 8 or fewer all there are, of more 23 to 6.
+
+    Args:
+        many: pictures.
+        rng: draws.
+
+    Returns:
+        Whether each picture is in the first half, `(many,)`, for each split; none of fewer than 4 pictures.
+
+    >>> [len(splits(many, np.random.default_rng(0))) for many in (3, 4, 5, 6, 7, 8, 10, 20, 40)]
+    [0, 3, 10, 10, 35, 35, 20, 10, 6]
+    """
+    if many < FEWEST:
+        return []
+    alike = 1 + (many % 2 == 0)  # of an even number either half may come first
+    there = math.comb(many, many // 2) // alike
+    wanted = there if there <= ALL_SPLITS else max(LEAST_SPLITS, -(-PICTURES_SPLIT // many))
     found: dict[bytes, NDArray[np.bool_]] = {}
     while len(found) < wanted:
         half = np.isin(np.arange(many), rng.permutation(many)[: many // 2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import array_api_strict
@@ -11,8 +13,8 @@ from numpy.typing import NDArray
 from planted import Planted, hundred, noise, planted
 
 from dff_onnx.backbone.session import Backbone
-from dff_onnx.concepts.choice import LEAST, NEAR, by_halves, by_knee, choose_k, knee
-from dff_onnx.concepts.halves import ROWS, Tried, distinct_agreement
+from dff_onnx.concepts.choice import LEAST, NEAR, Choice, by_halves, by_knee, choose_k, knee
+from dff_onnx.concepts.halves import ROWS, Tried, distinct_agreement, splits
 from dff_onnx.concepts.matching import match
 from dff_onnx.errors import ArrayError, UsageError
 from dff_onnx.factorization import factorize
@@ -66,9 +68,39 @@ def test_few_pictures_are_not_halved_and_the_bend_of_what_is_explained_decides(p
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_one_others() -> None:
-    one = small(3, 8)
+    one = small(3, 6)
     first, again, other = (choose_k(one.A, one.cells, seed=seed, most=4) for seed in (0, 0, 1))
     assert first == again and first.tried != other.tried and first.k == other.k == 3
+
+
+@pytest.mark.parametrize(("pictures", "channels"), [(7, 48), (90, 16)])  # of the second set rows are drawn
+def test_the_order_of_the_pictures_changes_nothing(pictures: int, channels: int) -> None:
+    one, rng = planted(3, pictures, 0, channels=channels), np.random.default_rng(0)
+    assert (len(one.A) > ROWS) == (pictures == 90)
+    blocks = [block[: rng.integers(40, 65)] for block in np.split(one.A, pictures)]  # pictures of different sizes
+    choices = [_choice_of([blocks[i] for i in order], 3) for order in (range(pictures), rng.permutation(pictures))]
+    assert choices[0] == choices[1]
+
+
+def test_nor_does_that_of_pictures_whose_values_are_the_same_but_lie_elsewhere() -> None:
+    rng = np.random.default_rng(0)
+    blocks = [rng.permuted(np.repeat(np.eye(6, dtype=np.float32), 5, axis=0), axis=0) for _ in range(6)]
+    assert _choice_of(blocks, 4) == _choice_of(blocks[::-1], 4)
+
+
+def test_pictures_may_be_there_twice() -> None:
+    blocks = np.split(small(3, 4).A, 4)
+    first, again = (_choice_of([blocks[i] for i in order], 3) for order in ([0, 0, 1, 1, 2, 3], [0, 1, 0, 3, 2, 1]))
+    assert first == again and first.k == 3
+
+
+@pytest.mark.parametrize("many", range(2, 42))
+def test_no_two_splits_are_alike_and_small_sets_have_more_of_them(many: int) -> None:
+    halves = splits(many, np.random.default_rng(0))
+    assert all(half.sum() in (many // 2, many - many // 2) for half in halves)
+    pairs = {frozenset([tuple(half), tuple(~half)]) for half in halves}
+    all_there_are = {2: 0, 3: 0, 4: 3, 5: 10, 6: 10, 7: 35, 8: 35}  # of fewer than 4 a half is a single picture
+    assert len(pairs) == len(halves) == all_there_are.get(many, max(6, math.ceil(200 / many)))
 
 
 @pytest.mark.parametrize("factor", [2.0**-80, 2.0**60])
@@ -124,13 +156,13 @@ def test_pictures_of_which_no_row_is_drawn_are_in_no_half() -> None:
 def test_numbers_above_one_that_explains_everything_do_not_count(rank: int) -> None:
     rng = np.random.default_rng(0)
     A = rng.random((400, rank)) @ rng.random((rank, 30))
-    assert choose_k(A, [40] * 10, most=8).k <= rank
+    assert choose_k(A, [100] * 4, most=6).k <= rank
     assert by_halves([Tried(1, 1.0, 1.0, 1.0), Tried(2, 1.0, 1.0, 1.0)]).reason == "1: one concept explains everything"
     assert by_halves([Tried(1, 0.9, 1, 1), Tried(2, 1.0, 1, 0.9), Tried(3, 1.0, 1, 0.9)]).k == 2
 
 
 def test_the_rows_may_lie_on_another_device() -> None:
-    one = small(3, 8)
+    one = small(3, 4)  # three splits: the other device is slow
     away = array_api_strict.asarray(one.A, device=array_api_strict.Device("device1"))
     ours, theirs = (choose_k(A, one.cells, most=3) for A in (one.A, away))
     assert ours.k == theirs.k == 3
@@ -197,6 +229,10 @@ def test_gymnasts_have_as_many_concepts_as_the_paper_gives_them(real_data: Path)
     folder = real_data / "icoseg" / "images" / "036 Gymnastics-1"
     rows = collect(folder, walk_pictures(folder), Backbone.open(), Resize("square", 224), Silent())
     assert choose_k(rows.A, [grid.cells for grid in rows.grids]).k in (3, 4, 5)
+
+
+def _choice_of(blocks: Sequence[Floats], most: int) -> Choice:
+    return choose_k(np.concatenate(blocks), [len(block) for block in blocks], most=most)
 
 
 def _of(one: Planted) -> tuple[Floats, list[int]]:
