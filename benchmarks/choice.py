@@ -1,6 +1,6 @@
-"""How `-k auto` does: planted numbers at three levels, noise, iCoseg's groups, the cost of a thousand photographs.
+"""How `-k auto` does on iCoseg's groups, and what it costs.
 
-DFF_ONNX_DATA=... python benchmarks/choice.py [planted|groups|cost ...]
+DFF_ONNX_DATA=... python benchmarks/choice.py [groups|cost ...]
 """
 
 from __future__ import annotations

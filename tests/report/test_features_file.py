@@ -103,7 +103,7 @@ def test_the_archive_that_the_hostile_ones_are_made_of_is_itself_good(tmp_path: 
 
 def test_a_missing_file_is_a_wrong_argument_and_others_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.npz", tmp_path):
-        with pytest.raises(UsageError, match="there is no such file|is a folder"):
+        with pytest.raises(UsageError, match=r"there is no such file|is a folder"):
             read_features(path)
     path = written(tmp_path)
     good = path.read_bytes()
