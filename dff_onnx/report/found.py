@@ -224,11 +224,13 @@ class Found:
     @property
     def unexplained(self) -> tuple[ImageFound, ...]:
         """The images that a bank does not explain, worst first."""
-        limit = self.applied.limit if self.applied else None
-        if limit is None:
-            return ()
-        beyond = [image for image in self.images if image.loss is not None and image.loss > limit]
+        beyond = [image for image in self.images if self.is_unexplained(image)]
         return tuple(sorted(beyond, key=lambda image: -(image.loss or 0)))
+
+    def is_unexplained(self, image: ImageFound) -> bool:
+        """Whether a bank was applied that does not explain this image."""
+        limit = self.applied.limit if self.applied else None
+        return limit is not None and image.loss is not None and image.loss > limit
 
     def concepts_of(self, image: ImageFound) -> tuple[ConceptFound, ...]:
         """The concepts that an image's numbers refer to."""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click import unstyle
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
@@ -27,6 +26,11 @@ from dff_onnx.errors import DffError
 from dff_onnx.images import Resize
 from dff_onnx.records import Fingerprint, Preprocessing
 from dff_onnx.report.labels_file import LONGEST
+
+
+def uncoloured(text: str) -> str:
+    """Without what colours a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def bank_said(*words: str | Path) -> tuple[str, str]:
@@ -86,7 +90,7 @@ def test_nothing_that_is_shown_is_wider_than_a_terminal_or_obeyed_by_it() -> Non
     )
     other = replace(odd, names=("y" * LONGEST, long, None))
     for lines in (bank_lines(odd), difference_lines(diff(odd, other), odd, other)):
-        plain = list(map(unstyle, lines))
+        plain = list(map(uncoloured, lines))
         assert all(cell_len(line) <= 80 and line.isprintable() for line in plain), plain
     assert "and 21 more" in bank_lines(odd)
     assert "\x1b[48;2;230;159;0m" in bank_lines(odd)[1], "the concept's colour itself"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.report.figures import Curves
-from dff_onnx.report.found import ConceptFound, ConceptInImage, Found, ImageFound
+from dff_onnx.report.found import ConceptFound, ConceptInImage, Found
 from dff_onnx.report.page.fill import Names, island, page
 from dff_onnx.report.page.layout import BOXES, LIMIT, MAP_BYTES, Layout, Level, Report
 from dff_onnx.report.page.sections import foot, percent, sections_of, short
@@ -58,7 +58,6 @@ def entry_of(report: Report, index: int, picture: NDArray[np.uint8] | None, over
         overlay: path of its overlay below the run's folder.
         budget: bytes that it may take.
     """
-    found = report.found
     image = report.images[index]
     entry: Entry = {
         "path": short(image.path),
@@ -66,7 +65,7 @@ def entry_of(report: Report, index: int, picture: NDArray[np.uint8] | None, over
         "height": image.size.height,
         "overlay": _link(overlay),
         "loss": rounded(image.loss),
-        "unexplained": _unexplained(found, image),
+        "unexplained": report.found.is_unexplained(image),
         "thumb": None,
         "answers": [[short(one.name, LONGEST_NAME), rounded(one.probability)] for one in image.answers],
         "levels": [_level_in_image(report, level, index) for level in report.levels],
@@ -219,11 +218,6 @@ def _in_image(here: ConceptInImage, boxes: int) -> list[Any]:
         rounded(here.share),
         [[one.box.x0, one.box.y0, one.box.x1, one.box.y1] for one in regions],
     ]
-
-
-def _unexplained(found: Found, image: ImageFound) -> bool:
-    limit = found.applied.limit if found.applied else None
-    return limit is not None and image.loss is not None and image.loss > limit
 
 
 def _link(overlay: str | None) -> str | None:
