@@ -143,15 +143,15 @@ def run(
         report=overlays_named(report, "--report"),
     )
     preprocessing, sign = preprocessing_if_said(mean, std, scale, channel_order), sign_of(rectify, split)
+    names, bank = class_names_of(class_names), read_bank(like) if like else None
     with shown() as progress:
         backbone = open_network(
             model, layer, progress,
             card=card, device=device, cuda_graph=cuda_graph, preprocessing=preprocessing, sign=sign,
         )  # fmt: skip
-        names = class_names_of(class_names)
         found = run_folder(
             folder, output, backbone, settings,
-            names=names, like=read_bank(like) if like else None,
+            names=names, like=bank,
             scores=scores_behind(backbone) if faithfulness else None, truth=truth,
             overwrite=overwrite, progress=progress,
         ).found  # fmt: skip

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,15 +179,6 @@ def strongest_first(importance: Floats) -> NDArray[np.intp]:
     [1, 0, 2]
     """
     return np.argsort(-importance.mean(axis=0), kind="stable")
-
-
-def area(curve: Sequence[float]) -> float:
-    """Under a curve of k + 1 points that lie side by side from 0 to 1, by trapezoids.
-
-    >>> area([1.0, 0.5, 0.0])
-    0.5
-    """
-    return sum((a + b) / 2 for a, b in pairwise(curve)) / (len(curve) - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -62,10 +62,21 @@ def to_oklch(rgb: ArrayLike) -> Floats:
 
 def from_oklch(colours: ArrayLike) -> NDArray[np.uint8]:
     """The RGB of those among the colours `(n, 3)` that a screen can show, in their order: `(m, 3)`."""
+    linear = linear_of(colours)
+    return nearest_rgb(linear[((linear >= 0) & (linear <= 1)).all(axis=-1)])
+
+
+def linear_of(colours: ArrayLike) -> Floats:
+    """Linear sRGB of colours `(n, 3)` in OKLCh; below 0 or above 1 where no screen can show them."""
     lightness, chroma, hue = np.asarray(colours, np.float64).T
     oklab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)
-    linear = (oklab @ FROM_OKLAB.T) ** 3 @ FROM_CONES.T
-    inside = linear[((linear >= 0) & (linear <= 1)).all(axis=-1)]
+    linear: Floats = (oklab @ FROM_OKLAB.T) ** 3 @ FROM_CONES.T
+    return linear
+
+
+def nearest_rgb(linear: Floats) -> NDArray[np.uint8]:
+    """Linear sRGB `(n, 3)` as RGB, cut to what a screen can show."""
+    inside = np.clip(linear, 0, 1)
     share = np.where(inside <= 0.0031308, 12.92 * inside, 1.055 * inside ** (1 / 2.4) - 0.055)
     rgb: NDArray[np.uint8] = np.rint(255 * share).astype(np.uint8)
     return rgb

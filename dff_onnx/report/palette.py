@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+from dff_onnx.report.colour_space import linear_of, nearest_rgb
+
 # The order keeps the first few as far apart as can be: most runs have few concepts.
 SAFE = (
     (75, 218, 255),  # sky blue
@@ -41,7 +43,9 @@ def colour(number: int) -> tuple[int, int, int]:
     if number < len(SAFE):
         return SAFE[number]
     turn = number - len(SAFE)
-    return _from_oklch(LIGHTNESS[turn % 3], CHROMA, math.tau * (FIRST_HUE + turn * GOLDEN))
+    oklch = (LIGHTNESS[turn % 3], CHROMA, math.tau * (FIRST_HUE + turn * GOLDEN))
+    red, green, blue = nearest_rgb(linear_of([oklch]))[0].tolist()
+    return red, green, blue
 
 
 def from_hexadecimal(text: str) -> tuple[int, int, int]:
@@ -61,21 +65,3 @@ def hexadecimal(rgb: tuple[int, int, int]) -> str:
     '#4bdaff'
     """
     return "#{:02x}{:02x}{:02x}".format(*rgb)
-
-
-def _from_oklch(lightness: float, chroma: float, hue: float) -> tuple[int, int, int]:
-    """sRGB of a colour in OKLCh (Ottosson, "A perceptual color space for image processing", 2020)."""
-    a, b = chroma * math.cos(hue), chroma * math.sin(hue)
-    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
-    middle = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
-    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    return (
-        _gamma(4.0767416621 * long - 3.3077115913 * middle + 0.2309699292 * short),
-        _gamma(-1.2684380046 * long + 2.6097574011 * middle - 0.3413193965 * short),
-        _gamma(-0.0041960863 * long - 0.7034186147 * middle + 1.7076147010 * short),
-    )
-
-
-def _gamma(linear: float) -> int:
-    inside = min(max(linear, 0.0), 1.0)
-    return round(255 * (12.92 * inside if inside <= 0.0031308 else 1.055 * inside ** (1 / 2.4) - 0.055))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dff_onnx.concepts.bank import Bank, bank_bytes, check_belongs, read_bank
+from dff_onnx.concepts.bank import Bank, bank_bytes, bank_sha256, check_belongs, read_bank
 from dff_onnx.concepts.edits import SAME, Difference, check_concepts, diff, merged, renamed, split
 from dff_onnx.errors import UsageError
 from dff_onnx.files import write_atomically
@@ -148,17 +147,12 @@ def _read_alike(paths: Sequence[Path]) -> list[Bank]:
 
 def _write(made: Mapping[Path, Bank], overwrite: bool) -> None:
     """Writes banks, after a look at what is there in their place."""
-    contents = {path: bank_bytes(bank) for path, bank in made.items()}
-    for path, data in contents.items():
-        check_output(path, {"making": _digest(data)}, _making, "a bank", overwrite)
-    for path, data in contents.items():
-        write_atomically(path, data)
+    for path, bank in made.items():
+        check_output(path, {"making": bank_sha256(bank)}, _making, "a bank", overwrite)
+    for path, bank in made.items():
+        write_atomically(path, bank_bytes(bank))
 
 
 def _making(path: Path) -> dict[str, str]:
     """Of a bank that is there; raises for another file."""
-    return {"making": _digest(bank_bytes(read_bank(path)))}
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return {"making": bank_sha256(read_bank(path))}

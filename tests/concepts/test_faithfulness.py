@@ -9,7 +9,7 @@ import pytest
 
 import dff_onnx.concepts.faithfulness as faithfulness_file
 from dff_onnx.concepts.behind import AnyScores, HeadScores
-from dff_onnx.concepts.faithfulness import Activity, Measured, area, control, faithfulness, random_concepts
+from dff_onnx.concepts.faithfulness import Activity, Measured, control, faithfulness, random_concepts
 from dff_onnx.concepts.sobol import design_points
 from dff_onnx.errors import ModelError
 from dff_onnx.linear_head import LinearHead
@@ -156,8 +156,3 @@ def test_the_control_asks_as_many_points_as_the_concepts(monkeypatch: pytest.Mon
     ours = sum(asked)
     control(PICTURES, 3, head([3, 9, 6]), Silent())
     assert sum(asked) == 2 * ours == 2 * 4 * 32
-
-
-def test_the_area_is_that_of_trapezoids() -> None:
-    curve = np.random.default_rng(0).random(6)
-    assert area(curve.tolist()) == pytest.approx(np.trapezoid(curve, dx=0.2))
