@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dff_onnx.export.network import INPUT, Network, Plan
+from dff_onnx.backbone.preprocess_nodes import INPUT
+from dff_onnx.export.network import Network, Plan
 
 # Channels, kernel, stride and padding of each convolution, and whether a max pool follows it.
 CONVOLUTIONS = (

@@ -7,7 +7,8 @@ training may begin with SqueezeNet's weights.
 
 from __future__ import annotations
 
-from dff_onnx.export.network import INPUT, Network, Plan
+from dff_onnx.backbone.preprocess_nodes import INPUT
+from dff_onnx.export.network import Network, Plan
 from dff_onnx.export.squeezenet import FIRES, fire
 
 # Fire modules before which a max pool stands, and its padding; the last one is open at the end (ceil mode).

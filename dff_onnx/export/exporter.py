@@ -10,14 +10,14 @@ import onnx
 from onnx import ModelProto, helper
 
 from dff_onnx.backbone.metadata import Layer, Metadata
+from dff_onnx.backbone.preprocess_nodes import add_preprocessing, graph_input
 from dff_onnx.backbone.shapes import shapes_of
 from dff_onnx.export.architectures import network as network_of
 from dff_onnx.export.architectures import usual_preprocessing
 from dff_onnx.export.checkpoint import Checkpoint, open_checkpoint
 from dff_onnx.export.fit import choose_layers, deepest, layers_within, with_classifier
-from dff_onnx.export.graph_builder import GraphBuilder
 from dff_onnx.export.network import Network, Rows
-from dff_onnx.export.preprocess_nodes import add_preprocessing, graph_input
+from dff_onnx.export.network_builder import NetworkBuilder
 from dff_onnx.files import write_atomically
 from dff_onnx.records import Preprocessing
 
@@ -141,14 +141,14 @@ def _export(
     within = layers_within(network, checkpoint)
     layers = choose_layers(network, within, asked, checkpoint)
     metadata = Metadata(network.name, layers, preprocessing, checkpoint.sha256)
-    builder = GraphBuilder()
+    builder = NetworkBuilder()
     source = add_preprocessing(builder, preprocessing)
     outputs = tuple(layer.name for layer in layers) + ((network.scores,) if network.scores else ())
     builder.steps(network, network.ancestors(outputs), source, checkpoint)
     return _model(builder, metadata, outputs, network.side), metadata, deepest(network, within)
 
 
-def _model(builder: GraphBuilder, metadata: Metadata, names: tuple[str, ...], side: int | None) -> ModelProto:
+def _model(builder: NetworkBuilder, metadata: Metadata, names: tuple[str, ...], side: int | None) -> ModelProto:
     infos = {info.name: info for info in builder.value_infos}
     graph = helper.make_graph(
         builder.nodes,

@@ -20,8 +20,8 @@ from dff_onnx.export.checkpoint import Checkpoint, checkpoint_of, open_checkpoin
 from dff_onnx.export.classifiers import LOGITS
 from dff_onnx.export.exporter import write_network
 from dff_onnx.export.fit import choose_layers, layers_within, resolved
-from dff_onnx.export.graph_builder import float32_of
 from dff_onnx.export.network import WEIGHTED, Network, Plan, Pool, Step
+from dff_onnx.export.network_builder import float32_of
 from dff_onnx.export.safetensors import safetensors_bytes
 from dff_onnx.files import write_atomically
 from dff_onnx.records import Preprocessing

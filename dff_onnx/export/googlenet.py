@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dff_onnx.export.network import INPUT, Network, Plan
+from dff_onnx.backbone.preprocess_nodes import INPUT
+from dff_onnx.export.network import Network, Plan
 
 # Channels of the four branches: 1x1; reduced and 3x3; reduced and "5x5"; behind the pool.
 MODULES = {

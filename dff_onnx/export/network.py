@@ -1,4 +1,4 @@
-"""The plan of a network: its steps, as data. `graph_builder` makes ONNX of them, `fit` compares them with a file."""
+"""The plan of a network: its steps, as data. `network_builder` makes ONNX of them, `fit` compares them with a file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from functools import cached_property
 from typing import Literal, Self
 
 from dff_onnx.backbone.metadata import Layer
-
-# The tensor that the first step takes.
-INPUT = "image"
+from dff_onnx.backbone.preprocess_nodes import INPUT
 
 Shape = tuple[int, ...]
 

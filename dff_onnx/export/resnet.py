@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dff_onnx.export.network import INPUT, Network, Plan
+from dff_onnx.backbone.preprocess_nodes import INPUT
+from dff_onnx.export.network import Network, Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dff_onnx.export.network import INPUT, Network, Plan
+from dff_onnx.backbone.preprocess_nodes import INPUT
+from dff_onnx.export.network import Network, Plan
 
 # (channels, kernel) of the first convolution, and the fire modules before which a max pool stands.
 STEMS = {"squeezenet1_0": (96, 7), "squeezenet1_1": (64, 3)}

@@ -22,11 +22,11 @@ from dff_onnx.backbone.cut import Sign, cut
 from dff_onnx.backbone.metadata import Layer, Metadata
 from dff_onnx.backbone.model_file import ModelFile
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
+from dff_onnx.backbone.preprocess_nodes import INPUT
 from dff_onnx.backbone.runtime import create_session, stdout_is_for_results
 from dff_onnx.errors import CheckpointError, ModelError, UsageError
 from dff_onnx.export.checkpoint import open_checkpoint
 from dff_onnx.export.exporter import OPSET
-from dff_onnx.export.network import INPUT
 from dff_onnx.export.torch_probe import Module, Probe, Tensor, caught, probe
 from dff_onnx.files import write_atomically
 from dff_onnx.records import Preprocessing

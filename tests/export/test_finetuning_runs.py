@@ -16,6 +16,7 @@ from PIL import Image
 from random_weights import weights
 from weight_files import write_safetensors
 
+from dff_onnx.backbone.preprocess_nodes import INPUT
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.errors import UsageError
 from dff_onnx.export import open_checkpoint
@@ -23,7 +24,6 @@ from dff_onnx.export.finetuning import train
 from dff_onnx.export.finetuning.finetune import TRAINED, finetune
 from dff_onnx.export.finetuning.settings import Finetuning
 from dff_onnx.export.gap import gap_network
-from dff_onnx.export.network import INPUT
 from dff_onnx.export.torch_runner import normalised, run
 from dff_onnx.records import Preprocessing
 

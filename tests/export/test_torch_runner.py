@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from test_torch_parity import PLANES, assert_equal_activations, outputs
 
+from dff_onnx.backbone.preprocess_nodes import INPUT
 from dff_onnx.export import export
 from dff_onnx.export.architectures import classified, network
-from dff_onnx.export.network import INPUT
 from dff_onnx.export.torch_runner import normalised, run
 from dff_onnx.records import Preprocessing
 

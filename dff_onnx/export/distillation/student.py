@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.backbone.lattice import PIXELS, Lattice
+from dff_onnx.backbone.preprocess_nodes import INPUT
 from dff_onnx.errors import CheckpointError
 from dff_onnx.export.checkpoint import open_checkpoint
-from dff_onnx.export.network import INPUT, Conv, MaxPool, Network
+from dff_onnx.export.network import Conv, MaxPool, Network
 from dff_onnx.export.torch_runner import Tensors, normalised, run
 from dff_onnx.records import Preprocessing
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dff_onnx.backbone.preprocess_nodes import INPUT
 from dff_onnx.export.cached_array import Say
 from dff_onnx.export.finetuning.settings import Finetuning
 from dff_onnx.export.finetuning.views import Pair, Views
 from dff_onnx.export.gap import CONV, FEATURES, LINEAR, Weights, new_steps
-from dff_onnx.export.network import INPUT, Network
+from dff_onnx.export.network import Network
 from dff_onnx.export.torch_runner import RUNNING, jittered, normalised, run
 from dff_onnx.export.training import WEIGHT_DECAY, Training, identity, one_cycle, restore, save
 

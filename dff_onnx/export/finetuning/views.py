@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dff_onnx.backbone.preprocess_nodes import INPUT
 from dff_onnx.errors import ImageError, UsageError
 from dff_onnx.export.cached_array import CachedArray, Say, make_folder, mapped, names_digest
 from dff_onnx.export.distillation.crops import Pixels, crops_of
 from dff_onnx.export.finetuning.photographs import Photographs
 from dff_onnx.export.finetuning.settings import Finetuning
 from dff_onnx.export.gap import Weights, new_steps
-from dff_onnx.export.network import INPUT, Network
+from dff_onnx.export.network import Network
 from dff_onnx.export.torch_runner import normalised, run
 from dff_onnx.export.training import identity
 from dff_onnx.files import printable

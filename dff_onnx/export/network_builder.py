@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import TensorProto, ValueInfoProto, helper
 
+from dff_onnx.backbone.graph_builder import GraphBuilder
 from dff_onnx.backbone.metadata import Layer
+from dff_onnx.backbone.preprocess_nodes import INPUT
 from dff_onnx.errors import CheckpointError
 from dff_onnx.export.checkpoint import Checkpoint
-from dff_onnx.export.network import INPUT, Conv, GlobalPool, Linear, MaxPool, Network, Rows, Step
+from dff_onnx.export.network import Conv, GlobalPool, Linear, MaxPool, Network, Rows, Step
 
 Float64 = NDArray[np.float64]
 GLOBAL_POOLS = {"avg": "GlobalAveragePool", "max": "GlobalMaxPool"}
 
 
-class GraphBuilder:
-    """Collects the nodes, constants and shapes of a graph.
-
-    Attributes:
-        nodes, initializers, value_infos: what was collected, in order.
-    """
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeProto] = []
-        self.initializers: list[TensorProto] = []
-        self.value_infos: list[ValueInfoProto] = []
-
-    def constant(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
-        """Adds a constant."""
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def node(self, kind: str, inputs: Sequence[str], output: ValueInfoProto, **attributes: Any) -> str:
-        """Adds a node that makes one tensor; the node is named after it."""
-        self.nodes.append(helper.make_node(kind, inputs, [output.name], name=output.name, **attributes))
-        self.value_infos.append(output)
-        return output.name
+class NetworkBuilder(GraphBuilder):
+    """Makes nodes of the steps of a network."""
 
     def steps(self, network: Network, steps: Sequence[Step], source: str, checkpoint: Checkpoint) -> None:
         """Adds steps of a network with their weights; `source` is the tensor that stands for the network's input.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto, ValueInfoProto, helper
 
+from dff_onnx.backbone.graph_builder import GraphBuilder
 from dff_onnx.errors import UsageError
-from dff_onnx.export.graph_builder import GraphBuilder
-from dff_onnx.export.network import INPUT
 from dff_onnx.records import Preprocessing
+
+INPUT = "image"  # the tensor that a network's first step takes
 
 AXES: dict[str, list[str | int]] = {"NHWC": ["n", "h", "w", 3], "NCHW": ["n", 3, "h", "w"]}
 
