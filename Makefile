@@ -6,6 +6,7 @@ READY  := $(VENV)/.ready
 ORACLE := $(VENV)/.oracle
 PEERS  := $(VENV)/.peers
 OUT    ?= out/demo
+TESTS  ?= -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check bench bench-gpu torture clean
@@ -36,10 +37,10 @@ demo: $(READY)  ## the main job on example pictures
 	$(BIN)/python examples/demo.py $(OUT)
 
 test: $(READY)  ## the quick tests: no network, no GPU, no real data needed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 test-all: $(ORACLE)  ## everything a machine without a GPU can test
-	$(BIN)/python -m pytest -m 'not torture and not gpu'
+	$(BIN)/python -m pytest $(TESTS) -m 'not torture and not gpu'
 
 check: $(READY)  ## lint, types, floors
 	$(BIN)/ruff check .
