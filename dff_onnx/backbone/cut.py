@@ -86,7 +86,21 @@ def cut(
 
 
 def rows_model(model: ModelProto, layer: str, path: Path, sign: Sign = "keep") -> tuple[ModelProto, str]:
-    """The network up to a layer whose channels end up side by side: `(n, h, w, c)` float32, rows of `A` as they are.
+    """As `features_model`, with channels side by side: the output is `(n, h, w, c)` float32, rows of `A` as they are.
+
+    Returns:
+        the network, and the name of the layer with its sign settled.
+    """
+    made, name, layout = features_model(model, layer, path, sign)
+    made.graph.node.append(helper.make_node("Cast", [name], [f"{ROWS}.float32"], to=TensorProto.FLOAT))
+    perm = [0, 2, 3, 1] if layout == "NCHW" else [0, 1, 2, 3]
+    made.graph.node.append(helper.make_node("Transpose", [f"{ROWS}.float32"], [ROWS], perm=perm))
+    made.graph.output.append(helper.make_tensor_value_info(ROWS, TensorProto.FLOAT, [None] * 4))
+    return made, name
+
+
+def features_model(model: ModelProto, layer: str, path: Path, sign: Sign = "keep") -> tuple[ModelProto, str, Layout]:
+    """The network up to a layer, without outputs: for those who add nodes of their own.
 
     Args:
         model: the network.
@@ -95,7 +109,7 @@ def rows_model(model: ModelProto, layer: str, path: Path, sign: Sign = "keep") -
         sign: what becomes of features that can be negative.
 
     Returns:
-        the network, and the name of the layer with its sign settled.
+        the network, the name of the layer with its sign settled, and where its channels are.
 
     Raises:
         ModelError: when the layer needs more than the image.
@@ -103,13 +117,7 @@ def rows_model(model: ModelProto, layer: str, path: Path, sign: Sign = "keep") -
     made = _truncated(model, [layer])
     refuse_further_inputs(made, path, layer)
     layout = layout_of(model, layer, path)
-    name = _signed(made.graph, layer, sign, layout)
-    made.graph.node.append(helper.make_node("Cast", [name], [f"{ROWS}.float32"], to=TensorProto.FLOAT))
-    perm = [0, 2, 3, 1] if layout == "NCHW" else [0, 1, 2, 3]
-    made.graph.node.append(helper.make_node("Transpose", [f"{ROWS}.float32"], [ROWS], perm=perm))
-    del made.graph.output[:]
-    made.graph.output.append(helper.make_tensor_value_info(ROWS, TensorProto.FLOAT, [None] * 4))
-    return made, name
+    return made, _signed(made.graph, layer, sign, layout), layout
 
 
 def _signed(graph: GraphProto, name: str, sign: Sign, layout: Layout) -> str:

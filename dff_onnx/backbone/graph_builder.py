@@ -24,7 +24,7 @@ class GraphBuilder:
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """Adds a constant."""
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.initializers.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
     def node(self, kind: str, inputs: Sequence[str], output: ValueInfoProto, **attributes: Any) -> str:

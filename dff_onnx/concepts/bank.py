@@ -41,6 +41,8 @@ QUARTILES = 5  # smallest, quartiles, largest
 LARGEST_VALUE = 1e12
 MOST_CONCEPTS = 4096  # matching takes their square in memory
 LONGEST_NAME = 1024  # characters: sixteen names of sixty, joined
+# A picture is explained when the bank explains so much of what it explains of three quarters of its own pictures.
+EXPLAINED = 2 / 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,6 +147,15 @@ def check_belongs(bank: Bank, fingerprint: Fingerprint, path: str | Path, other:
             f"{path}: its concepts come from {bank.fingerprint.described}; {other} has {fingerprint.described}; "
             "concepts of one cannot be used on the other: take the network, layer and preprocessing of the bank"
         )
+
+
+def limit_of(bank: Bank) -> float | None:
+    """A picture with more loss is not explained by the bank; None where the bank knows no losses.
+
+    The measure is what the bank explains of its own pictures, at the upper quartile of their losses: there, a stray
+    picture among them counts for nothing. `docs/apply.md` has the figures.
+    """
+    return 1 - EXPLAINED * (1 - min(bank.losses[3], 1.0)) if bank.losses else None
 
 
 def _about(bank: Bank) -> dict[str, Any]:

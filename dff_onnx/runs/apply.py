@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dff_onnx.arrays import to_numpy
 from dff_onnx.arrays.helpers import like
 from dff_onnx.backbone.protocol import Activations
-from dff_onnx.concepts.bank import Bank, bank_sha256, check_belongs
+from dff_onnx.concepts.bank import Bank, bank_sha256, check_belongs, limit_of
 from dff_onnx.concepts.foreground import LOOKS, ForegroundModel, refine
 from dff_onnx.errors import BankError, ImageError, UsageError
 from dff_onnx.factorization import losses, nonnegative_least_squares
@@ -35,9 +35,6 @@ from dff_onnx.runs.settings import REPORTED, Overlays, Settings
 from dff_onnx.runs.sharpened import ON, sharpened
 from dff_onnx.runs.truth import check_truth, truth_setting, with_truth
 from dff_onnx.runs.write import write
-
-# A picture is explained when the bank explains so much of what it explains of three quarters of its own pictures.
-EXPLAINED = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +150,6 @@ def project_folder(
     if model:
         return _with_foreground(bank, model, rows, root, activations, made, progress)
     return _with_concepts(bank, rows, root, activations, made, progress)
-
-
-def limit_of(bank: Bank) -> float | None:
-    """A picture with more loss is not explained by the bank; None where the bank knows no losses.
-
-    The measure is what the bank explains of its own pictures, at the upper quartile of their losses: there, a stray
-    picture among them counts for nothing. `docs/apply.md` has the figures.
-    """
-    return 1 - EXPLAINED * (1 - min(bank.losses[3], 1.0)) if bank.losses else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -82,16 +82,30 @@ def open_for_bank(
         ModelError: when the network is not found, or as `Backbone.open`.
         DeviceError, UsageError: as `Backbone.open`.
     """
+    file = network_for_bank(bank, path, model, progress)
+    return opened_for_bank(bank, path, file, opening)
+
+
+def network_for_bank(
+    bank: Bank, path: str | Path, model: str | Path | None = None, progress: Progress | None = None
+) -> ModelFile:
+    """The file of a bank's network; arguments and errors as `open_for_bank`."""
     wanted = bank.fingerprint
     model = find_by_digest(wanted.model_sha256, path, progress) if model is None else model
     file = load_model(model)
     if file.sha256 != wanted.model_sha256:
         check_belongs(bank, _usual(file, wanted), path, str(model))
+    return file
+
+
+def opened_for_bank(bank: Bank, path: str | Path, file: ModelFile, opening: Opening | None = None) -> Backbone:
+    """The second half of `open_for_bank`, for those who need the file, too."""
+    wanted = bank.fingerprint
     # A file that says its preprocessing is asked; of another one the bank knows what was said then.
     silent = metadata_of(file.model, file.path) is None and wanted.preprocessing.dtype == "float32"
     opening = replace(opening or Opening(), preprocessing=wanted.preprocessing if silent else None)
     backbone = opening.backbone(file, *unsigned(file, wanted.layer))
-    check_belongs(bank, backbone.fingerprint, path, str(model))
+    check_belongs(bank, backbone.fingerprint, path, str(file.path))
     return backbone
 
 

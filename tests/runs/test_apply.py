@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.optimize import nnls
 
 from dff_onnx.backbone.session import Backbone
-from dff_onnx.concepts.bank import Bank, bank_bytes, read_bank
+from dff_onnx.concepts.bank import Bank, bank_bytes, read_bank, limit_of
 from dff_onnx.concepts.foreground import View, project
 from dff_onnx.concepts.matching import match
 from dff_onnx.errors import BankError, NoImagesError, RefusedError, UsageError
@@ -29,7 +29,7 @@ from dff_onnx.progress import Silent
 from dff_onnx.records import Fingerprint, Preprocessing
 from dff_onnx.report.labels_file import Labels
 from dff_onnx.report.results import results_json
-from dff_onnx.runs.apply import ApplySettings, apply, limit_of, project_folder
+from dff_onnx.runs.apply import ApplySettings, apply, project_folder
 from dff_onnx.runs.collect import collect
 from dff_onnx.runs.discover import discover, discover_in
 from dff_onnx.runs.export_masks import export_masks
