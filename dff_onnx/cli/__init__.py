@@ -13,6 +13,7 @@ from dff_onnx import __version__
 from dff_onnx.cli.apply import apply
 from dff_onnx.cli.bank import bank
 from dff_onnx.cli.cam import cam
+from dff_onnx.cli.compile_ import compile_
 from dff_onnx.cli.cut import cut
 from dff_onnx.cli.doctor import doctor
 from dff_onnx.cli.eval_ import eval_
@@ -25,6 +26,7 @@ from dff_onnx.cli.masks import masks
 from dff_onnx.cli.models import models
 from dff_onnx.cli.run import run
 from dff_onnx.cli.tree import tree
+from dff_onnx.cli.verify import verify
 from dff_onnx.errors import DffError
 from dff_onnx.report.names import shown
 
@@ -38,8 +40,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, apply, tree, cam, label, masks, export, features, fit, layers, cut, doctor):
-    app.command()(command)
+for command in (
+    run, apply, tree, cam, label, masks, export, features, fit, layers, cut, compile_, verify, doctor,
+):  # fmt: skip
+    app.command(command.__name__.removesuffix("_"))(command)
 app.add_typer(eval_, name="eval")
 app.add_typer(models, name="models")
 app.add_typer(bank, name="bank")

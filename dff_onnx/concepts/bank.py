@@ -142,9 +142,14 @@ def check_belongs(bank: Bank, fingerprint: Fingerprint, path: str | Path, other:
     Raises:
         BankError: naming both fingerprints.
     """
-    if bank.fingerprint != fingerprint:
+    check_fingerprint(bank.fingerprint, fingerprint, path, other)
+
+
+def check_fingerprint(wanted: Fingerprint, found: Fingerprint, path: str | Path, other: str) -> None:
+    """As `check_belongs`, for whatever holds concepts of a fingerprint."""
+    if wanted != found:
         raise BankError(
-            f"{path}: its concepts come from {bank.fingerprint.described}; {other} has {fingerprint.described}; "
+            f"{path}: its concepts come from {wanted.described}; {other} has {found.described}; "
             "concepts of one cannot be used on the other: take the network, layer and preprocessing of the bank"
         )
 

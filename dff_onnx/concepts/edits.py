@@ -89,23 +89,29 @@ def merged(banks: Sequence[Bank], palette: Palette, same: float = SAME) -> Bank:
     direction is the mean by energy; so is the threshold, which is a percentile: that of two sets together lies between
     theirs. The peak is the larger one, so that scores stay within 0 to 1 on both sets. The first bank's name and colour
     hold, and a later name where there is none. A colour that an earlier concept has gives way to a free one. Energy is
-    shared anew, each bank counting alike. Concepts that nothing uses are left out.
+    shared anew, each bank counting alike. Concepts that nothing uses are left out. The foreground that one of the banks
+    holds is kept, be there concepts beside it or not.
 
     Args:
-        banks: of one fingerprint, with concepts.
+        banks: of one fingerprint.
         palette: the colour `#rrggbb` of a number.
         same: the least cosine, above 0 and up to 1.
 
     Raises:
-        UsageError: for a bank without concepts, or an impossible `same`.
+        UsageError: where no bank has concepts, or several hold a foreground, or for an impossible `same`.
         BankError: for banks of different networks, or channels, or where there would be too many concepts.
     """
     if not 0 < same <= 1:
         raise UsageError(f"same: a cosine above 0 and up to 1 is needed, found {same}")
     first = banks[0]
     for bank in banks:
-        check_concepts(bank)
         check_alike(first, bank)
+    foregrounds = [bank.foreground for bank in banks if bank.foreground is not None]
+    if len(foregrounds) > 1:
+        raise UsageError(
+            f"{len(foregrounds)} of the banks hold a foreground, and one can be kept; leave out the others"
+        )
+    sizes = {bank.resize for bank in banks if len(bank.W)}
     concepts: list[_Joined] = []
     for bank in banks:
         _join(concepts, _parts(bank), same)
@@ -121,7 +127,8 @@ def merged(banks: Sequence[Bank], palette: Palette, same: float = SAME) -> Bank:
         colours=_told_apart([one.colour for one in concepts], palette),
         fingerprint=first.fingerprint,
         provenance=_common([bank.provenance for bank in banks]),
-        resize=first.resize if all(bank.resize == first.resize for bank in banks) else None,
+        resize=sizes.pop() if len(sizes) == 1 else None,
+        foreground=foregrounds[0] if foregrounds else None,
     )
 
 
@@ -198,13 +205,13 @@ def free_colours(taken: Iterable[str], palette: Palette) -> Iterator[str]:
 
 
 def check_concepts(bank: Bank, path: str | Path = "the bank") -> None:
-    """Raises `UsageError` for a bank of foreground mode.
+    """Raises `UsageError` for a bank of foreground mode alone.
 
     Args:
         bank: as read.
         path: of it, for the sentence.
     """
-    if bank.foreground is not None:
+    if len(bank.W) == 0:
         raise UsageError(
             f"{path}: holds what tells a foreground from its surroundings, and no concepts of a factorization; "
             "give the bank of a run without --foreground"

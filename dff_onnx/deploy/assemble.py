@@ -13,13 +13,14 @@ from dff_onnx.backbone.cut import Sign
 from dff_onnx.backbone.model_file import ModelFile
 from dff_onnx.backbone.preprocess_nodes import INPUT
 from dff_onnx.concepts.bank import Bank, bank_sha256, limit_of
+from dff_onnx.concepts.foreground import ForegroundModel
 from dff_onnx.deploy.classes import add_classes
 from dff_onnx.deploy.concepts import add_concepts
 from dff_onnx.deploy.enlarge import Picture
 from dff_onnx.deploy.fit import add_fit
 from dff_onnx.deploy.foreground import add_foreground
 from dff_onnx.deploy.form import Form
-from dff_onnx.deploy.metadata import CLASS_NAMES_KEY, KEY, Compiled, CompiledConcept
+from dff_onnx.deploy.metadata import CLASS_NAMES_KEY, KEY, Compiled, CompiledConcept, CompiledForeground
 from dff_onnx.deploy.network import FeatureNetwork, add, feature_network
 from dff_onnx.deploy.nodes import Nodes
 from dff_onnx.errors import ModelError, UsageError
@@ -64,24 +65,12 @@ def compiled_bank(
     picture = Picture.of(nodes, INPUT, network.features)
     if not alone:
         outputs += add_concepts(nodes, bank, network.features, picture, form)
-    if bank.foreground is not None and (form.foreground or alone):
-        outputs += add_foreground(nodes, bank.foreground, network.features, picture, form)
+    foreground = bank.foreground if form.foreground or alone else None
+    if foreground is not None:
+        outputs += add_foreground(nodes, foreground, network.features, picture, form)
     if form.cam and head is not None:
         outputs += add_classes(nodes, head, network.features, picture, form)
-    about = Compiled(
-        kind="concepts",
-        fingerprint=bank.fingerprint,
-        resize=bank.resize or (bank.foreground.resize if bank.foreground else None),
-        unroll=form.unroll,
-        boxes=form.boxes,
-        float16=form.float16,
-        k=len(bank.W),
-        concepts=_concepts(bank),
-        bank_sha256=bank_sha256(bank),
-        limit=limit_of(bank),
-        foreground=bank.foreground is not None and (form.foreground or alone),
-        classes=head.classes if form.cam and head else 0,
-    )
+    about = _about(bank, form, foreground, head)
     return _finished(network, nodes, outputs, about, file, class_names if form.cam else ())
 
 
@@ -116,6 +105,24 @@ def compiled_fit(
     outputs = add_fit(nodes, k, network.features, Picture.of(nodes, INPUT, network.features))
     about = Compiled("fit", fingerprint, resize, float16=form.float16, k=k)
     return _finished(network, nodes, outputs, about, file)
+
+
+def _about(bank: Bank, form: Form, foreground: ForegroundModel | None, head: LinearHead | None) -> Compiled:
+    figures = CompiledForeground(foreground.threshold, foreground.upper, foreground.spread) if foreground else None
+    return Compiled(
+        kind="concepts",
+        fingerprint=bank.fingerprint,
+        resize=foreground.resize if foreground else bank.resize,  # a foreground is found at its size alone
+        unroll=form.unroll,
+        boxes=form.boxes,
+        float16=form.float16,
+        k=len(bank.W),
+        concepts=_concepts(bank),
+        bank_sha256=bank_sha256(bank),
+        limit=limit_of(bank),
+        foreground=figures,
+        classes=head.classes if form.cam and head else 0,
+    )
 
 
 def _concepts(bank: Bank) -> tuple[CompiledConcept, ...]:

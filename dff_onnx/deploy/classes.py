@@ -32,7 +32,7 @@ def add_classes(nodes: Nodes, head: LinearHead, features: str, picture: Picture,
     classes, mapped = head.classes, min(MAPPED, head.classes)
     weights = nodes.held(np.ascontiguousarray(to_numpy(head.weights), np.float32))
     bias = nodes.held(np.ascontiguousarray(to_numpy(head.bias), np.float32))
-    rows = nodes.op("Reshape", features, [0, head.channels, -1])
+    rows = nodes.op("Reshape", features, [0, 0, -1])
     nodes.op("Identity", _scores(nodes, head, weights, bias, rows), out="class_scores")
     _, best = nodes.ops("TopK", ["class_scores", [mapped]], [nodes.named("best"), "classes"], axis=1)
     found = [

@@ -14,11 +14,11 @@ from dff_onnx.deploy.boxes import add_mask_boxes
 from dff_onnx.deploy.enlarge import Picture
 from dff_onnx.deploy.form import Form
 from dff_onnx.deploy.least_squares import Gram, add_least_squares, violation
+from dff_onnx.deploy.metadata import CONCEPTS
 from dff_onnx.deploy.network import output
 from dff_onnx.deploy.nodes import Nodes
 from dff_onnx.deploy.regions import add_region_boxes
 
-CONCEPTS = "concepts"  # the constant that holds `W`
 BOXES = {"regions": "boxes", "masks": "mask_boxes"}
 
 
@@ -35,9 +35,9 @@ def add_concepts(nodes: Nodes, bank: Bank, features: str, picture: Picture, form
     Returns:
         the outputs.
     """
-    k, channels = bank.W.shape
+    k = len(bank.W)
     highest = np.where(bank.peaks > 0, bank.peaks, 1).astype(np.float32)
-    rows = nodes.op("Reshape", features, [0, channels, -1])
+    rows = nodes.op("Reshape", features, [0, 0, -1])
     AWt = nodes.op("MatMul", nodes.held(bank.W, CONCEPTS), rows)  # (n, k, h w); a convolution takes half as long again
     flat = nodes.op("Reshape", nodes.op("Transpose", AWt, perm=[1, 0, 2]), [k, -1])
     found = add_least_squares(nodes, flat, Gram.of(bank.W), form.unroll)

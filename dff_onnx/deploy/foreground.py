@@ -13,6 +13,7 @@ from dff_onnx.concepts.foreground import SAMPLED, ForegroundModel
 from dff_onnx.deploy.concepts import boxes
 from dff_onnx.deploy.enlarge import Axis, Picture
 from dff_onnx.deploy.form import Form
+from dff_onnx.deploy.metadata import DIRECTION, MEAN
 from dff_onnx.deploy.network import output
 from dff_onnx.deploy.nodes import Nodes
 from dff_onnx.maps.otsu import BINS, ROUNDING
@@ -36,10 +37,9 @@ def add_foreground(
     Returns:
         the outputs.
     """
-    channels = len(model.direction)
-    rows = nodes.op("Reshape", nodes.op("Sqrt", features), [0, channels, -1])
-    along = nodes.op("MatMul", model.direction[None], rows)
-    shift = np.float32(model.mean @ model.direction)
+    rows = nodes.op("Reshape", nodes.op("Sqrt", features), [0, 0, -1])
+    direction, mean = nodes.held(model.direction[None], DIRECTION), nodes.held(model.mean, MEAN)
+    along, shift = nodes.op("MatMul", direction, rows), nodes.op("MatMul", direction, mean)
     one = nodes.op("Concat", nodes.op("Slice", nodes.op("Shape", features), [0], [1]), [1], axis=0)
     shape = nodes.op("Concat", one, nodes.op("Slice", nodes.op("Shape", features), [2], [4]), axis=0)
     values = nodes.op("Reshape", nodes.op("Sub", along, shift), shape)  # (n, 1, h, w)

@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from onnx import ModelProto
+import numpy as np
+from onnx import ModelProto, numpy_helper
 
-from dff_onnx.errors import ModelError, RefusedError, UsageError
+from dff_onnx.concepts.bank import Bank
+from dff_onnx.concepts.foreground import ForegroundModel
+from dff_onnx.errors import BankError, ModelError, RefusedError, UsageError
 from dff_onnx.images import Resize
 from dff_onnx.npz_file import fingerprint_of
 from dff_onnx.records import Fingerprint
@@ -17,6 +20,9 @@ from dff_onnx.records import Fingerprint
 KEY = "dff.compiled"
 FORMAT = "dff-onnx/compiled/1"
 CLASS_NAMES_KEY = "dff.class_names"  # a JSON list by itself: a thousand names are longer than all the rest
+
+# Constants of a compiled file that are a bank's arrays.
+CONCEPTS, DIRECTION, MEAN = "concepts", "foreground_direction", "foreground_mean"
 
 Kind = Literal["concepts", "fit"]
 
@@ -43,6 +49,15 @@ class CompiledConcept:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledForeground:
+    """The figures of a compiled foreground; see `dff_onnx.concepts.foreground.ForegroundModel`."""
+
+    threshold: float
+    upper: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """What a compiled file is.
 
@@ -57,7 +72,7 @@ class Compiled:
         concepts: of a bank, by number.
         bank_sha256: of the bank's file.
         limit: a picture of more loss is not explained by the bank; None where that is not known.
-        foreground: whether there is a foreground.
+        foreground: of the bank, None where it is left out.
         classes: of the classifier, 0 where class maps are left out.
     """
 
@@ -71,7 +86,7 @@ class Compiled:
     concepts: tuple[CompiledConcept, ...] = ()
     bank_sha256: str | None = None
     limit: float | None = None
-    foreground: bool = False
+    foreground: CompiledForeground | None = None
     classes: int = 0
 
     def to_text(self) -> str:
@@ -103,10 +118,49 @@ def compiled_of(model: ModelProto, path: Path) -> Compiled:
         raise ModelError(f"{path}: what it says of itself is damaged ({error}); compile it again") from error
 
 
+def bank_in(model: ModelProto, about: Compiled, path: Path) -> Bank:
+    """The bank that a file was compiled from, less what concepts were made by: provenance, losses.
+
+    Args:
+        model: the compiled file.
+        about: what it says of itself.
+        path: of the file, for the sentence.
+
+    Raises:
+        ModelError: when its constants are not there, or are none of a bank.
+    """
+    held = {one.name: one for one in model.graph.initializer}
+    concepts, resize = about.concepts, about.resize
+    thresholds, peaks, energy = (
+        np.asarray([getattr(one, name) for one in concepts], np.float32) for name in ("threshold", "peak", "energy")
+    )
+    try:
+        vectors = {name: numpy_helper.to_array(held[name]) for name in (CONCEPTS, DIRECTION, MEAN) if name in held}
+        foreground = None
+        if about.foreground is not None:
+            figures = asdict(about.foreground)
+            foreground = ForegroundModel(vectors[DIRECTION][0], vectors[MEAN], **figures, resize=resize or Resize())
+        return Bank(
+            W=vectors[CONCEPTS] if concepts else np.zeros((0, vectors[MEAN].shape[0]), np.float32),
+            thresholds=thresholds * np.where(peaks > 0, peaks, np.float32(1)),
+            peaks=peaks,
+            energy=energy,
+            names=tuple(one.name for one in concepts),
+            colours=tuple(one.colour for one in concepts),
+            fingerprint=about.fingerprint,
+            foreground=foreground,
+            resize=resize,
+        )
+    except (KeyError, IndexError, TypeError, ValueError, BankError) as error:
+        raise ModelError(f"{path}: its constants are none of a bank ({error}); compile it again") from error
+
+
 def _compiled(fields: dict[str, Any]) -> Compiled:
     fields["fingerprint"] = fingerprint_of(fields["fingerprint"])
     fields["resize"] = None if fields["resize"] is None else Resize.from_dict(fields["resize"])
     fields["concepts"] = tuple(CompiledConcept(**one) for one in fields["concepts"])
+    if fields["foreground"] is not None:
+        fields["foreground"] = CompiledForeground(**fields["foreground"])
     made = Compiled(**fields)
     if made.kind not in ("concepts", "fit") or len(made.concepts) != (made.k if made.kind == "concepts" else 0):
         raise ValueError(f"{made.k} concepts of kind {ascii(made.kind)[:20]}")

@@ -24,7 +24,7 @@ def merge_banks(paths: Sequence[Path], output: Path, same: float = SAME, overwri
         overwrite: whether a bank of another making may be replaced.
 
     Raises:
-        UsageError: when there are fewer, one has no concepts, or `output` is something else.
+        UsageError: when there are fewer, none has concepts, several hold a foreground, or `output` is something else.
         BankError: when one cannot be read, or is of another network.
         OutputError: when `output` cannot be written.
     """
@@ -96,6 +96,8 @@ def compare_banks(ours: Path, theirs: Path) -> tuple[Bank, Bank, Difference]:
         BankError: when one cannot be read, or they are of different networks.
     """
     one, other = _read_alike((ours, theirs))
+    for path, bank in ((ours, one), (theirs, other)):
+        check_concepts(bank, path)
     return one, other, diff(one, other)
 
 
@@ -135,11 +137,10 @@ def _number(text: str) -> int:
 
 
 def _read_alike(paths: Sequence[Path]) -> list[Bank]:
-    """Banks of one network, with concepts."""
+    """Banks of one network."""
     banks: list[Bank] = []
     for path in paths:
         bank = read_bank(path)
-        check_concepts(bank, path)
         check_belongs(bank, (banks[0] if banks else bank).fingerprint, path, str(paths[0]))
         banks.append(bank)
     return banks

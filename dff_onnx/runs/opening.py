@@ -13,7 +13,7 @@ from dff_onnx.backbone.model_file import ModelFile, load_model
 from dff_onnx.backbone.runtime import Accelerator, Device
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.backbone.tail import Tail
-from dff_onnx.concepts.bank import Bank, check_belongs
+from dff_onnx.concepts.bank import Bank, check_fingerprint
 from dff_onnx.errors import ModelError
 from dff_onnx.progress import Progress
 from dff_onnx.records import Fingerprint, Preprocessing
@@ -82,30 +82,37 @@ def open_for_bank(
         ModelError: when the network is not found, or as `Backbone.open`.
         DeviceError, UsageError: as `Backbone.open`.
     """
-    file = network_for_bank(bank, path, model, progress)
-    return opened_for_bank(bank, path, file, opening)
+    file = network_of(bank.fingerprint, path, model, progress)
+    return open_as(bank.fingerprint, path, file, opening)
 
 
-def network_for_bank(
-    bank: Bank, path: str | Path, model: str | Path | None = None, progress: Progress | None = None
+def network_of(
+    wanted: Fingerprint, path: str | Path, model: str | Path | None = None, progress: Progress | None = None
 ) -> ModelFile:
-    """The file of a bank's network; arguments and errors as `open_for_bank`."""
-    wanted = bank.fingerprint
+    """The network of a fingerprint: the first half of `open_for_bank`, for whatever holds concepts.
+
+    Args:
+        wanted: the fingerprint.
+        path: of the file that has it.
+        model, progress: see `open_for_bank`.
+
+    Raises:
+        BankError, ModelError, UsageError: as `open_for_bank`.
+    """
     model = find_by_digest(wanted.model_sha256, path, progress) if model is None else model
     file = load_model(model)
     if file.sha256 != wanted.model_sha256:
-        check_belongs(bank, _usual(file, wanted), path, str(model))
+        check_fingerprint(wanted, _usual(file, wanted), path, str(model))
     return file
 
 
-def opened_for_bank(bank: Bank, path: str | Path, file: ModelFile, opening: Opening | None = None) -> Backbone:
-    """The second half of `open_for_bank`, for those who need the file, too."""
-    wanted = bank.fingerprint
-    # A file that says its preprocessing is asked; of another one the bank knows what was said then.
+def open_as(wanted: Fingerprint, path: str | Path, file: ModelFile, opening: Opening | None = None) -> Backbone:
+    """The second half: a network opened as a fingerprint says; arguments and errors as `network_of`."""
+    # A file that says its preprocessing is asked; of another one the fingerprint knows what was said then.
     silent = metadata_of(file.model, file.path) is None and wanted.preprocessing.dtype == "float32"
     opening = replace(opening or Opening(), preprocessing=wanted.preprocessing if silent else None)
     backbone = opening.backbone(file, *unsigned(file, wanted.layer))
-    check_belongs(bank, backbone.fingerprint, path, str(file.path))
+    check_fingerprint(wanted, backbone.fingerprint, path, str(file.path))
     return backbone
 
 

@@ -139,12 +139,24 @@ def test_banks_of_two_networks_are_never_joined_or_compared() -> None:
 
 def test_a_foreground_is_no_concept() -> None:
     for edit in (
-        lambda: merged([made(E), foreground_bank()], palette),
         lambda: split(foreground_bank(), [0]),
         lambda: diff(foreground_bank(), made(E)),
     ):
         with pytest.raises(UsageError, match="run without --foreground"):
             edit()
+
+
+def test_the_foreground_of_one_bank_is_kept_beside_the_concepts_of_another() -> None:
+    concepts, foreground = made(E), foreground_bank()
+    for order in ([concepts, foreground], [foreground, concepts]):
+        both = merged(order, palette)
+        assert both.foreground is foreground.foreground and both.resize == concepts.resize
+        np.testing.assert_array_equal(both.W, merged([concepts, concepts], palette).W)
+    assert split(both, [0])[0].foreground is both.foreground
+    with pytest.raises(UsageError, match="2 of the banks hold a foreground"):
+        merged([both, foreground], palette)
+    with pytest.raises(UsageError, match="no concept of these banks"):
+        merged([foreground], palette)
 
 
 @pytest.mark.parametrize("same", [0, -0.5, 1.01, float("nan")])
