@@ -6,6 +6,8 @@ READY  := $(VENV)/.ready
 ORACLE := $(VENV)/.oracle
 PEERS  := $(VENV)/.peers
 OUT    ?= out/demo
+# Releases of ONNX Runtime that compiled files are tried in, beside the one installed.
+EARLIER := 1.27.0 1.29.0 1.30.0
 TESTS  ?= -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -27,6 +29,9 @@ $(READY): pyproject.toml
 $(ORACLE): $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[oracle,browser]'
 	$(BIN)/python -m pip install --quiet --no-deps grad-cam==1.5.7 ttach==0.0.3
+	for release in $(EARLIER); do \
+	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/runtimes/$$release onnxruntime==$$release || exit 1; \
+	done
 	@touch $@
 
 $(PEERS): $(ORACLE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,15 @@ def chromium() -> str:
     if found is None:
         skip_or_fail("needs a browser: apt install chromium")
     return str(found)
+
+
+@pytest.fixture(scope="session")
+def earlier_runtimes() -> Path:
+    """The folder of earlier releases of ONNX Runtime, each in a folder of its own that can be put on the path."""
+    folder = Path(sys.prefix) / "runtimes"
+    if not folder.is_dir():
+        skip_or_fail("needs earlier releases of ONNX Runtime: `make test-all` installs them beside the environment")
+    return folder
 
 
 @pytest.fixture

@@ -20,14 +20,13 @@ def graph_input(preprocessing: Preprocessing) -> ValueInfoProto:
     return helper.make_tensor_value_info(INPUT, element, AXES[preprocessing.layout])
 
 
-def add_preprocessing(builder: GraphBuilder, preprocessing: Preprocessing) -> str:
-    """Adds the nodes between the input and the first convolution, and names the last tensor.
+def add_preprocessing(builder: GraphBuilder, preprocessing: Preprocessing, source: str = INPUT) -> str:
+    """Adds the nodes between the input, or a tensor like it, and the first convolution; names the last tensor.
 
     With uint8 input that is `(x * scale - mean) / std`, written `(x - mean / scale) * (scale / std)` to need two nodes,
     after reordering the channels for a network trained on BGR. None of it is folded into the first convolution:
     its zero padding means pixels of the mean colour, and a folded bias would make them black.
     """
-    source = INPUT
     if preprocessing.dtype == "uint8":
         cast = helper.make_tensor_value_info("pixels.float", TensorProto.FLOAT, AXES[preprocessing.layout])
         source = builder.node("Cast", [source], cast, to=TensorProto.FLOAT)

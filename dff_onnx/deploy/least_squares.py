@@ -21,8 +21,7 @@ Doubles = NDArray[np.float64]
 TOLERANCE = 1e-6  # of the largest `A W^T`, as on the Python side
 ROUNDS = 10  # between two looks at what is left
 MORE = 4  # times the rounds that the eigenvalues ask for, at most
-# Concepts as good as equal leave directions in which nothing is decided; the momentum is not made for these.
-LEAST_EIGENVALUE = 1e-4
+NOTHING, LEAST_EIGENVALUE = 1e-10, 1e-5  # beside the largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,10 @@ class Gram:
         """Of concepts `(k, c)`; rows of zeros, which nothing uses, count for nothing."""
         exact = W.astype(np.float64)
         G = exact @ exact.T
-        values = np.linalg.eigvalsh(G[np.diag(G) > 0][:, np.diag(G) > 0]) if G.any() else np.ones(1)
-        high, low = float(values[-1]), max(float(values[0]), LEAST_EIGENVALUE * float(values[-1]))
+        values = np.linalg.eigvalsh(G)
+        high = float(values[-1]) or 1.0
+        # A direction of next to no eigenvalue has next to no gradient; momentum made for it would only swing.
+        low = max(float(values[values > NOTHING * high].min(initial=high)), LEAST_EIGENVALUE * high)
         root_high, root_low = high**0.5, low**0.5
         return cls(G, 4 / (root_high + root_low) ** 2, ((root_high - root_low) / (root_high + root_low)) ** 2)
 

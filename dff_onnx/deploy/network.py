@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from dff_onnx.backbone.model_file import ModelFile
 from dff_onnx.backbone.preprocess_nodes import AXES, INPUT, add_preprocessing
 from dff_onnx.deploy.nodes import Nodes
 from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.images.resize import SMALLEST
 from dff_onnx.records import Preprocessing
 
 PREFIX = "net/"  # of the network's tensors, so that none of them has the name of an output
@@ -130,9 +131,9 @@ def _take_pixels(model: ModelProto, file: ModelFile, preprocessing: Preprocessin
     source = image_input(model, file.path)
     axes = dict(zip("nhw", _axes(source), strict=True))
     builder = GraphBuilder()
-    made = INPUT
+    made = _guarded(builder, axes)
     if preprocessing.dtype == "float32":
-        made = add_preprocessing(builder, replace(preprocessing, layout="NHWC", dtype="uint8"))
+        made = add_preprocessing(builder, replace(preprocessing, layout="NHWC", dtype="uint8"), made)
     elif preprocessing.layout == "NCHW":
         made = builder.node("Transpose", [made], _unknown("pixels.planes"), perm=[0, 3, 1, 2])
     if preprocessing.dtype == "float32" and preprocessing.layout == "NHWC":
@@ -144,6 +145,23 @@ def _take_pixels(model: ModelProto, file: ModelFile, preprocessing: Preprocessin
     doc = "Pictures of one size, RGB, 0..255, channels last."
     model.graph.input.remove(source)
     model.graph.input.append(output(INPUT, TensorProto.UINT8, shape, doc))
+
+
+def _guarded(builder: GraphBuilder, axes: Mapping[str, int | str]) -> str:
+    """The pictures, once they are known to be some, and large enough.
+
+    Of pictures that leave a layer without a cell ONNX Runtime's convolutions divide by zero, which ends the process. A
+    Reshape to what they should be at least is an error that names both shapes.
+    """
+    sides = [min(axis, SMALLEST) if isinstance(axis, int) else SMALLEST for axis in (axes["h"], axes["w"])]
+    least = builder.constant("pixels.least", np.array([1, *sides, 3], np.int64))
+    shape = helper.make_tensor_value_info("pixels.shape", TensorProto.INT64, [4])
+    enough = helper.make_tensor_value_info("pixels.enough", TensorProto.INT64, [4])
+    wanted = builder.node("Max", [builder.node("Shape", [INPUT], shape), least], enough)
+    checked = helper.make_tensor_value_info(
+        f"pictures of {SMALLEST} pixels a side at least", TensorProto.UINT8, AXES["NHWC"]
+    )
+    return builder.node("Reshape", [INPUT, wanted], checked)
 
 
 def _axes(source: ValueInfoProto) -> list[int | str]:

@@ -37,6 +37,7 @@ class Written:
         outputs: name and shape of each output.
         verified: how it compares with the Python pipeline on a random picture; of a factorization on six.
         rounds: that the least squares of this bank take; 0 where there are no concepts.
+        assumed: whether nobody said the network's preprocessing, and torchvision's was taken.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Written:
     outputs: tuple[tuple[str, tuple[int | str, ...]], ...]
     verified: Verified
     rounds: int = 0
+    assumed: bool = False
 
 
 def compile_bank(
@@ -175,4 +177,5 @@ def _written(
         outputs=tuple((one.name, tuple(one.shape)) for one in session.get_outputs()),
         verified=verified,
         rounds=rounds,
+        assumed=bank is None and backbone.assumed,
     )

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.optimize import nnls
 
 from dff_onnx.backbone.session import Backbone
-from dff_onnx.concepts.bank import Bank, bank_bytes, read_bank, limit_of
+from dff_onnx.concepts.bank import Bank, bank_bytes, limit_of, read_bank
 from dff_onnx.concepts.foreground import View, project
 from dff_onnx.concepts.matching import match
 from dff_onnx.errors import BankError, NoImagesError, RefusedError, UsageError
