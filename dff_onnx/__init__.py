@@ -20,12 +20,15 @@ _HOMES: dict[str, str] = {
     "DffError": "dff_onnx.errors",
     "Discovery": "dff_onnx.runs.discovery",
     "Factorization": "dff_onnx.factorization",
+    "Form": "dff_onnx.deploy.form",
     "Opening": "dff_onnx.runs.opening",
     "Preprocessing": "dff_onnx.records",
     "Resize": "dff_onnx.images",
     "Settings": "dff_onnx.runs.settings",
     "apply": "dff_onnx.runs.apply",
     "choose_k": "dff_onnx.concepts.choice",
+    "compile_bank": "dff_onnx.runs.compile_",
+    "compile_fit": "dff_onnx.runs.compile_",
     "discover": "dff_onnx.runs.discover",
     "embedded_model": "dff_onnx.backbone.embedded",
     "factorize": "dff_onnx.factorization",
@@ -39,6 +42,7 @@ _HOMES: dict[str, str] = {
     "run_cam": "dff_onnx.runs.cam",
     "run_tree": "dff_onnx.runs.write_tree",
     "scores_behind": "dff_onnx.runs.faithful",
+    "verify": "dff_onnx.runs.verify",
 }
 
 __all__ = [
@@ -50,6 +54,7 @@ __all__ = [
     "DffError",
     "Discovery",
     "Factorization",
+    "Form",
     "Opening",
     "Preprocessing",
     "Resize",
@@ -57,6 +62,8 @@ __all__ = [
     "__version__",
     "apply",
     "choose_k",
+    "compile_bank",
+    "compile_fit",
     "discover",
     "embedded_model",
     "factorize",
@@ -70,6 +77,7 @@ __all__ = [
     "run_cam",
     "run_tree",
     "scores_behind",
+    "verify",
 ]
 
 if TYPE_CHECKING:
@@ -78,6 +86,7 @@ if TYPE_CHECKING:
     from dff_onnx.concepts.bank import Bank, read_bank
     from dff_onnx.concepts.choice import choose_k
     from dff_onnx.datasets.class_names import names_for
+    from dff_onnx.deploy.form import Form
     from dff_onnx.errors import DffError
     from dff_onnx.factorization import DFF, Factorization, factorize
     from dff_onnx.images import Resize
@@ -87,12 +96,14 @@ if TYPE_CHECKING:
     from dff_onnx.runs.cam_settings import CamSettings
     from dff_onnx.runs.class_maps import make_class_maps
     from dff_onnx.runs.classifier import open_classifier
+    from dff_onnx.runs.compile_ import compile_bank, compile_fit
     from dff_onnx.runs.discover import discover
     from dff_onnx.runs.discovery import Discovery
     from dff_onnx.runs.faithful import scores_behind
     from dff_onnx.runs.opening import Opening, open_for_bank
     from dff_onnx.runs.run import run
     from dff_onnx.runs.settings import Settings
+    from dff_onnx.runs.verify import verify
     from dff_onnx.runs.write_tree import run_tree
     from dff_onnx.zoo import find_model
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMED = (
     "models", "results", "report", "bank", "apply", "choice", "tree", "faithfulness", "evaluation", "foreground",
-    "deep-features", "cam", "finetune",
+    "deep-features", "cam", "finetune", "deploy",
 )  # fmt: skip
 DOCS = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in NAMED}
 MODELS = DOCS["models"]
@@ -78,11 +78,11 @@ def test_python_in_the_texts_on_banks_and_results_runs(surroundings: Path, capsy
     (surroundings / "pictures").rename(surroundings / "FOLDER")
     run("FOLDER", "made", Backbone.open(), Settings(k=2))
     (surroundings / "made" / "bank.npz").rename(surroundings / "bank.npz")
-    for name in ("apply", "results"):
+    for name in ("apply", "results", "deploy"):
         for code in re.findall(r"```python\n(.*?)```", DOCS[name], re.DOTALL):
             exec(compile(code, f"{name}.md", "exec"), {})
-    assert (surroundings / "OUT" / "report.html").is_file()
-    assert len(capsys.readouterr().out.splitlines()) == 4  # a line for each concept of each picture
+    assert (surroundings / "OUT" / "report.html").is_file() and (surroundings / "concepts.onnx").is_file()
+    assert len(capsys.readouterr().out.splitlines()) == 6  # a line for each concept of each picture, and of one again
 
 
 @pytest.mark.parametrize("name", ["choice", "tree"])

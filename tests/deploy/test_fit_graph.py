@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from graphs import run
+from graphs import model_of, run
 from numpy.typing import NDArray
 
+from dff_onnx.backbone.runtime import create_session
+from dff_onnx.backbone.session import Backbone
 from dff_onnx.concepts.matching import match
 from dff_onnx.deploy.enlarge import Picture
 from dff_onnx.deploy.fit import add_fit
 from dff_onnx.deploy.nodes import Nodes
 from dff_onnx.factorization import factorize
+from dff_onnx.images import Resize, read_picture
 from dff_onnx.maps import upsample
 
 Floats = NDArray[np.float32]
@@ -77,3 +82,23 @@ def test_pictures_without_anything_give_zeros_and_no_nan() -> None:
         assert np.isfinite(values).all()
     W, H, *_ = fitted(np.concatenate([planted(3, 2), np.zeros((1, 40, 7, 8), np.float32)]), 2)
     assert (H[-1] == 0).all() and np.isfinite(W).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", range(1, 7))
+def test_on_real_pictures_it_is_as_good_as_the_python_solver(k: int, real_data: Path) -> None:
+    """Six pictures of each group of iCoseg, and all of a group of thirty and more."""
+    backbone = Backbone.open(real_data / "models" / "squeezenet1_1.onnx", "/fires.7/Concat_output_0", threads=1)
+    nodes = Nodes()
+    add_fit(nodes, k, "A", Picture.of(nodes, "image", "A"))
+    image = np.zeros((1, 64, 64, 3), np.uint8)
+    session = create_session(
+        model_of(nodes, {"A": np.zeros((1, 1, 1, 1), np.float32), "image": image}, ["loss"]).SerializeToString(), "cpu"
+    )
+    groups = [sorted(folder.iterdir()) for folder in sorted((real_data / "icoseg" / "images").iterdir())]
+    sets = [group[:6] for group in groups] + [group[:30] for group in groups if len(group) >= 30]
+    assert len(sets) >= 23
+    for paths in sets:
+        A = np.concatenate([backbone(read_picture(path, Resize()).pixels[None]) for path in paths])
+        [loss] = session.run(["loss"], {"A": np.ascontiguousarray(A), "image": image})
+        assert float(loss) <= 1.001 * factorize(rows(A), k).loss
