@@ -28,8 +28,8 @@ def written_lines(made: Written, form: Form) -> list[str]:
     if form.unroll is not None and form.unroll < made.rounds:
         lines.append(f"  note     these concepts take about {made.rounds} rounds, and {form.unroll} were unrolled")
     if made.assumed:
-        lines.append("  note     the network does not say its preprocessing; ImageNet's mean and std were")
-        lines.append("           taken (--mean, --std, --scale and --channel-order say another)")
+        lines.append("  note     the network does not say its preprocessing, and ImageNet's was taken")
+        lines.append("           (--mean, --std, --scale and --channel-order say another)")
     return lines
 
 

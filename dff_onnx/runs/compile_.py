@@ -17,7 +17,7 @@ from dff_onnx.deploy.assemble import compiled_bank, compiled_fit
 from dff_onnx.deploy.form import Form
 from dff_onnx.deploy.least_squares import Gram
 from dff_onnx.deploy.metadata import compiled_of
-from dff_onnx.errors import BankError, ModelError
+from dff_onnx.errors import BankError, ModelError, UsageError
 from dff_onnx.files import write_atomically
 from dff_onnx.images import Resize
 from dff_onnx.progress import Progress, Silent
@@ -79,6 +79,7 @@ def compile_bank(
     path, form, progress = Path(path), form or Form(), progress or Silent()
     bank = read_bank(path)
     file = network_of(bank.fingerprint, path, model, progress)
+    _check_output(Path(output), path, file.path)
     backbone = open_as(bank.fingerprint, path, file, Opening("cpu"))
     _check_channels(bank, path, backbone)
     head = backbone.head if form.cam else None
@@ -119,6 +120,7 @@ def compile_fit(
     """
     form, progress = form or Form(), progress or Silent()
     file = load_model(model)
+    _check_output(Path(output), file.path)
     backbone = Backbone.open(file, layer, device="cpu", preprocessing=preprocessing, sign=sign, threads=1)
     if not backbone.nonnegative:
         near = f" (the nearest that cannot: {', '.join(backbone.neighbours)})" if backbone.neighbours else ""
@@ -130,6 +132,12 @@ def compile_fit(
     progress.start("compiling")
     made = compiled_fit(file, name, sign, k, backbone.fingerprint, resize or Resize(), form)
     return _written(made, Path(output), file, backbone, None, 0, strict=not form.float16)
+
+
+def _check_output(output: Path, *sources: Path) -> None:
+    """Raises `UsageError` where a source would be overwritten by what is made of it."""
+    if output.resolve() in {source.resolve() for source in sources}:
+        raise UsageError(f"{output}: is what the file is to be made of; choose another output")
 
 
 def _check_channels(bank: Bank, path: Path, backbone: Backbone) -> None:

@@ -113,6 +113,8 @@ MISTAKES = {
     "rounds of a fit": (["compile", "net.onnx", "--fit", "--unroll", "9", "-o", "o.onnx"], 2, "--unroll: is for banks"),
     "too many": (["compile", "net.onnx", "--fit", "-k", "99", "-o", "o.onnx"], 2, "k: 1 to 32"),
     "a negative layer": (["compile", "net.onnx", "--fit", "--layer", "conv", "-o", "o.onnx"], 5, "can be negative"),
+    "over the bank": (["compile", "run/bank.npz", "-o", "run/../run/bank.npz"], 2, "choose another output"),
+    "over the network": (["compile", "net.onnx", "--fit", "-o", "net.onnx"], 2, "choose another output"),
     "no folder": (["compile", "run/bank.npz", "-o", "net.onnx/o.onnx"], 7, "cannot be written"),
     "verify a network": (["verify", "net.onnx"], 5, "is no compiled file"),
     "verify nothing": (["verify", "none.onnx"], 2, "there is no such file"),
