@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ORACLE := $(VENV)/.oracle
 PEERS  := $(VENV)/.peers
+NODE   := $(VENV)/.node
 OUT    ?= out/demo
 # Releases of ONNX Runtime that compiled files are tried in, beside the one installed.
 EARLIER := 1.27.0 1.29.0 1.30.0
@@ -34,6 +35,13 @@ $(ORACLE): $(READY)
 	done
 	@touch $@
 
+# The packages of the examples in JavaScript; onnxruntime-node's own script would ask another host for CUDA.
+$(NODE): $(READY) examples/deploy/node/package.json examples/deploy/web/package.json
+	for folder in node web; do \
+	  npm --prefix examples/deploy/$$folder install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error || exit 1; \
+	done
+	@touch $@
+
 $(PEERS): $(ORACLE)
 	$(BIN)/python -m pip install --quiet -e '.[bench]'
 	@touch $@
@@ -44,7 +52,7 @@ demo: $(READY)  ## the main job on example pictures
 test: $(READY)  ## the quick tests: no network, no GPU, no real data needed
 	$(BIN)/python -m pytest $(TESTS)
 
-test-all: $(ORACLE)  ## everything a machine without a GPU can test
+test-all: $(ORACLE) $(NODE)  ## everything a machine without a GPU can test
 	$(BIN)/python -m pytest $(TESTS) -m 'not torture and not gpu'
 
 check: $(READY)  ## lint, types, floors
@@ -64,4 +72,5 @@ torture: $(ORACLE)  ## the long tier, before a release
 
 clean:  ## remove the environment, caches and outputs
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf examples/deploy/*/node_modules examples/deploy/*/build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
