@@ -9,6 +9,7 @@ found in them.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import platform
 import time
@@ -58,10 +59,10 @@ def main() -> None:
         print(
             f"\n{Path(path).name}, layer {backbone.fingerprint.layer}: {max(sizes.values()) / 1000:.0f} kB more at most"
         )
-        for threads in (1, 2):
-            sessions = {name: create_session(model, "cpu", threads) for name, model in models.items()}
-            for batch in (1, 4):
-                report(threads, batch, measured(sessions, pixels[:batch], arguments.rounds))
+        for threads, batch, told in itertools.product((1, 2), (1, 4), (False, True)):
+            shape = (batch, arguments.size, arguments.size) if told else None
+            sessions = {name: create_session(of_size(model, shape), "cpu", threads) for name, model in models.items()}
+            report(threads, batch, told, measured(sessions, pixels[:batch], arguments.rounds))
 
 
 def bare(bank: Bank, path: Path) -> bytes:
@@ -84,6 +85,18 @@ def _bytes(model: ModelProto) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def of_size(model: bytes, shape: tuple[int, int, int] | None) -> bytes:
+    """The model with its free axes fixed, as an application may tell its runtime; None leaves them free."""
+    if shape is None:
+        return model
+    made = ModelProto.FromString(model)
+    for axis, size in zip(made.graph.input[0].type.tensor_type.shape.dim, shape, strict=False):
+        axis.dim_value = size
+    for output in made.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    return bytes(made.SerializeToString())
+
+
 def measured(sessions: dict[str, Session], pixels: NDArray[np.uint8], rounds: int) -> dict[str, float]:
     """The least seconds of each, all of them once a round."""
     least = dict.fromkeys(sessions, float("inf"))
@@ -95,11 +108,11 @@ def measured(sessions: dict[str, Session], pixels: NDArray[np.uint8], rounds: in
     return least
 
 
-def report(threads: int, batch: int, seconds: dict[str, float]) -> None:
+def report(threads: int, batch: int, told: bool, seconds: dict[str, float]) -> None:
     """A line: milliseconds a batch of the bare network, and what the forms take beyond it."""
     base = seconds["bare"]
     more = "".join(f"{100 * (seconds[name] / base - 1):>12.1f} %" for name in FORMS)
-    print(f"  {threads:>7}, {batch:>5}  {1000 * base:>10.2f}{more}", flush=True)
+    print(f"  {threads:>7}, {batch:>5}, {'told' if told else 'free':<5}{1000 * base:>10.2f}{more}", flush=True)
 
 
 def _version() -> str:

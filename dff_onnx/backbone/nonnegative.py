@@ -56,6 +56,12 @@ def _proves(node: NodeProto, proved: set[str], held: dict[str, TensorProto]) -> 
             constant = _text(node, "mode", "constant") == "constant"
             value = inputs[2] if len(inputs) > 2 else None
             return inputs[0] in proved and (not constant or value is None or value in proved)
+        case "QuantizeLinear":
+            return _quantized_type(node, held) in UNSIGNED
+        case "DequantizeLinear":
+            # (x - zero point) * scale: what was cut off below zero when it was quantized is zero now.
+            zero = inputs[2] if len(inputs) > 2 else None
+            return set(inputs[:2]) <= proved and (zero is None or _is_zero(held.get(zero)))
         case kind if kind in FIRST:
             return bool(inputs) and inputs[0] in proved
         case kind if kind in EVERY:
@@ -71,7 +77,23 @@ def _clips(node: NodeProto, held: dict[str, TensorProto]) -> bool:
     return any(a.name == "min" and helper.get_attribute_value(a) >= 0 for a in node.attribute)
 
 
+def _quantized_type(node: NodeProto, held: dict[str, TensorProto]) -> int:
+    """The type that a QuantizeLinear gives: its zero point's; without one an attribute since opset 21, else uint8.
+
+    Undefined where the zero point is computed.
+    """
+    if len(node.input) > 2 and node.input[2]:
+        zero = held.get(node.input[2])
+        return zero.data_type if zero is not None else TensorProto.UNDEFINED
+    return next((a.i for a in node.attribute if a.name == "output_dtype" and a.i), TensorProto.UINT8)
+
+
+def _is_zero(tensor: TensorProto | None) -> bool:
+    return tensor is not None and _constant_is(tensor) and not np.any(numpy_helper.to_array(tensor))
+
+
 def _constant_is(tensor: TensorProto) -> bool:
+    """Whether no value of a constant is below zero."""
     if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
         return False
     try:
