@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, NodeProto, TensorProto, helper
+from onnx import TensorProto, helper
 
 from dff_onnx.backbone.graph_builder import GraphBuilder
 
@@ -23,7 +23,7 @@ class Nodes(GraphBuilder):
 
     >>> nodes = Nodes()
     >>> nodes.op("Mul", nodes.op("Relu", "x"), 2.0)
-    'dff/Mul_3'
+    'dff/Mul_2'
     """
 
     def __init__(self, outer: Nodes | None = None) -> None:
@@ -99,12 +99,3 @@ def _array(value: Value) -> NDArray[Any]:
         return np.asarray(value)
     whole = isinstance(value, int) or not isinstance(value, float)
     return np.asarray(value, np.int64 if whole else np.float32)
-
-
-def node_count(graph: GraphProto) -> int:
-    """Of a graph, those of inner graphs included."""
-
-    def of(node: NodeProto) -> int:
-        return 1 + sum(node_count(held.g) for held in node.attribute if held.HasField("g"))
-
-    return sum(map(of, graph.node))
