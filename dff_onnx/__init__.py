@@ -37,6 +37,7 @@ _HOMES: dict[str, str] = {
     "names_for": "dff_onnx.datasets.class_names",
     "open_classifier": "dff_onnx.runs.classifier",
     "open_for_bank": "dff_onnx.runs.opening",
+    "quantize": "dff_onnx.runs.quantize",
     "read_bank": "dff_onnx.concepts.bank",
     "run": "dff_onnx.runs.run",
     "run_cam": "dff_onnx.runs.cam",
@@ -72,6 +73,7 @@ __all__ = [
     "names_for",
     "open_classifier",
     "open_for_bank",
+    "quantize",
     "read_bank",
     "run",
     "run_cam",
@@ -101,6 +103,7 @@ if TYPE_CHECKING:
     from dff_onnx.runs.discovery import Discovery
     from dff_onnx.runs.faithful import scores_behind
     from dff_onnx.runs.opening import Opening, open_for_bank
+    from dff_onnx.runs.quantize import quantize
     from dff_onnx.runs.run import run
     from dff_onnx.runs.settings import Settings
     from dff_onnx.runs.verify import verify

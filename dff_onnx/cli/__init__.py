@@ -24,6 +24,7 @@ from dff_onnx.cli.label import label
 from dff_onnx.cli.layers import layers
 from dff_onnx.cli.masks import masks
 from dff_onnx.cli.models import models
+from dff_onnx.cli.quantize import quantize
 from dff_onnx.cli.run import run
 from dff_onnx.cli.tree import tree
 from dff_onnx.cli.verify import verify
@@ -41,7 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    run, apply, tree, cam, label, masks, export, features, fit, layers, cut, compile_, verify, doctor,
+    run, apply, tree, cam, label, masks, export, features, fit, layers, cut, compile_, verify, quantize, doctor,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_"))(command)
 app.add_typer(eval_, name="eval")
