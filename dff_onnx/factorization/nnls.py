@@ -11,6 +11,7 @@ from dff_onnx.arrays.products import rows_times
 from dff_onnx.errors import ArrayError
 from dff_onnx.factorization.blocks import Concepts, projected
 from dff_onnx.factorization.passes import workers_for
+from dff_onnx.factorization.pivoting import solved
 from dff_onnx.factorization.rows import rows_of
 from dff_onnx.factorization.survey import checked_block
 from dff_onnx.threads import in_order
@@ -20,17 +21,19 @@ SWEEPS = 10
 ROUNDS = 50
 
 
-def nonnegative_least_squares(A: Any, W: Array, threads: int | None = None) -> Array:
+def nonnegative_least_squares(A: Any, W: Array, threads: int | None = None, *, exact: bool = False) -> Array:
     """Projects rows onto concepts, block by block, until the optimality conditions hold.
 
     Args:
         A: `(N, c)`, `>= 0`, or an iterable of blocks of rows, as in `factorize`.
         W: `(k, c)`, `>= 0`.
         threads: that work on blocks; None takes the cores there are, where the matrix is large enough to gain.
+        exact: solve to the end, by pivoting in float64.
 
     Returns:
         `(N, k)` in `A`'s precision. A projected gradient larger than 1e-6 of the largest `A W^T` (1e-6 in float32 is
-        rounding) gets more sweeps, 500 at most.
+        rounding) gets more sweeps, 500 at most; where concepts are so much alike that these are too few, the rows are
+        solved exactly.
 
     Raises:
         ArrayError: when `A` is no matrix of finite values `>= 0`, or has other channels than `W`.
@@ -48,24 +51,24 @@ def nonnegative_least_squares(A: Any, W: Array, threads: int | None = None) -> A
         if A_b.shape[1] != W.shape[1]:
             raise ArrayError(f"A: {A_b.shape[1]} channels, but the concepts were found in {W.shape[1]}")
         checked_block(A_b)
-        return _block(A_b, W)
+        return _block(A_b, W, exact)
 
     with single_threaded_blas():
         parts = list(in_order(rows, project, workers_for(rows, threads)))
     return xp.concat(parts, axis=1).T
 
 
-def _block(A_b: Array, W: Array) -> Array:
+def _block(A_b: Array, W: Array, exact: bool) -> Array:
     xp = namespace_of(A_b)
     concepts = Concepts.of(W, A_b.dtype)
     B, gram = rows_times(A_b, concepts.Wt), concepts.gram
     Ht_b = gram.descend(gram.cold(B), B, SWEEPS)
     allowed = TOLERANCE * max(float(xp.max(xp.abs(B))), TINY)
-    for _ in range(ROUNDS - 1):
+    for _ in range(0 if exact else ROUNDS - 1):
         if _violation(Ht_b, B, gram.Q) <= allowed:
-            break
+            return Ht_b
         Ht_b = gram.descend(Ht_b, B, SWEEPS)
-    return Ht_b
+    return solved(Ht_b, B, gram.Q)
 
 
 def _violation(Ht: Array, B: Array, Q: Array) -> float:
