@@ -104,3 +104,13 @@ class NetworkError(DffError):
     """A server that does not answer as it should."""
 
     exit_code = 8
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says, in a line of at most 200 characters.
+
+    >>> first_line(ValueError("no such axis\\nat line 3"))
+    'no such axis'
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

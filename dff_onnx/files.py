@@ -34,6 +34,8 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OutputError: saying which file and why; nothing half-written stays behind.
     """
+    if not path.name:
+        raise OutputError(f"{path}: cannot be written: is a folder")
     temporary = path.with_name(f".dff-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ class Preprocessing:
         try:
             known = dict(fields) | {"mean": tuple(map(float, fields["mean"])), "std": tuple(map(float, fields["std"]))}
             return cls(**(known | {"scale": float(fields["scale"])}))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise UsageError(f"preprocessing: {error}") from error
 
 

@@ -12,7 +12,7 @@ from dff_onnx.backbone.image_input import image_input
 from dff_onnx.backbone.nodes import constant_of, references
 from dff_onnx.backbone.runtime import create_session, load_runtime, runtime_errors
 from dff_onnx.backbone.shapes import PROBE, fixed_shape
-from dff_onnx.errors import ModelError
+from dff_onnx.errors import ModelError, first_line
 
 # Difference of the features in float16 from those in float32, of their length; real networks have 0.002.
 MOST = 0.05
@@ -46,7 +46,7 @@ def halved(model: ModelProto, path: Path, size: int = PROBE) -> ModelProto:
         onnx.checker.check_model(made)
         difference = _difference(model, made, path, size)
     except refused as error:
-        raise ModelError(f"{path}: cannot be made float16: {str(error).strip().splitlines()[0][:200]}") from error
+        raise ModelError(f"{path}: cannot be made float16: {first_line(error)}") from error
     if not difference <= MOST:
         raise ModelError(
             f"{path}: differs in float16 by {difference:.1%}: its values leave the range of "

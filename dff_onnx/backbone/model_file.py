@@ -19,7 +19,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.inliner import inline_local_functions
 
 from dff_onnx.backbone.image_input import fill_inputs, take_float32
-from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.errors import ModelError, UsageError, first_line
 
 # Protocol buffers hold no more; a backbone is a fraction of it.
 LARGEST = 2**31 - 1
@@ -45,11 +45,13 @@ class ModelFile:
         path: where it is.
         model: its contents, external tensors included; its image input takes uint8 or float32.
         sha256: of the file, and of the external files it names, in order.
+        beside: the external files.
     """
 
     path: Path
     model: ModelProto
     sha256: str
+    beside: frozenset[Path] = frozenset()
 
 
 def load_model(path: str | Path, constants: Mapping[str, float] = MappingProxyType({})) -> ModelFile:
@@ -70,10 +72,12 @@ def load_model(path: str | Path, constants: Mapping[str, float] = MappingProxyTy
         raise UsageError(f"{path}: {'is not a file' if path.exists() else 'there is no such file'}; give an ONNX model")
     data = _read(path)
     model = _parse(data, path)
-    digest = hashlib.sha256(data)
+    digest, beside = hashlib.sha256(data), set[Path]()
     for tensor in _tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
-            content = _external(tensor, path)
+            file = _harmless(_fields(tensor).get("location", ""), path)
+            content = _external(tensor, file, path)
+            beside.add(file)
             digest.update(content)
             tensor.raw_data = content
             tensor.data_location = TensorProto.DEFAULT
@@ -82,7 +86,7 @@ def load_model(path: str | Path, constants: Mapping[str, float] = MappingProxyTy
     model = _without_functions(model, path)
     fill_inputs(model, constants, path)
     take_float32(model)
-    return ModelFile(path, model, digest.hexdigest())
+    return ModelFile(path, model, digest.hexdigest(), frozenset(beside))
 
 
 def _read(path: Path) -> bytes:
@@ -143,9 +147,9 @@ def _check(model: ModelProto, path: Path) -> None:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise ModelError(f"{path}: is not valid ONNX: {_first_line(error)}") from error
+        raise ModelError(f"{path}: is not valid ONNX: {first_line(error)}") from error
     except (ValueError, RuntimeError, DecodeError) as error:
-        raise ModelError(f"{path}: cannot be checked: {_first_line(error)}") from error
+        raise ModelError(f"{path}: cannot be checked: {first_line(error)}") from error
 
 
 def _without_functions(model: ModelProto, path: Path) -> ModelProto:
@@ -155,13 +159,8 @@ def _without_functions(model: ModelProto, path: Path) -> ModelProto:
     try:
         inlined: ModelProto = inline_local_functions(model)
     except (RuntimeError, ValueError, DecodeError) as error:
-        raise ModelError(f"{path}: its functions cannot be written out: {_first_line(error)}") from error
+        raise ModelError(f"{path}: its functions cannot be written out: {first_line(error)}") from error
     return inlined
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
@@ -192,10 +191,13 @@ def _of_attribute(attribute: AttributeProto) -> Iterator[TensorProto]:
             yield from _of_node(node)
 
 
-def _external(tensor: TensorProto, model: Path) -> bytes:
-    """The bytes of a tensor that lies in another file, once that file is known to be harmless."""
-    fields = {entry.key: entry.value for entry in tensor.external_data}
-    file = _harmless(fields.get("location", ""), model)
+def _fields(tensor: TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _external(tensor: TensorProto, file: Path, model: Path) -> bytes:
+    """The bytes of a tensor that lies in another file, which is known to be harmless."""
+    fields = _fields(tensor)
     try:
         size = file.stat().st_size
         offset = int(fields.get("offset", 0))

@@ -26,7 +26,7 @@ from dff_onnx.backbone.runtime import (
     device_of_session,
     runtime_errors,
 )
-from dff_onnx.errors import DeviceError, ModelError, UsageError
+from dff_onnx.errors import DeviceError, ModelError, UsageError, first_line
 from dff_onnx.linear_head import LinearHead
 from dff_onnx.records import Fingerprint, Preprocessing
 from dff_onnx.threads import available_cores
@@ -164,7 +164,7 @@ class Backbone:
         except runtime_errors() as error:
             raise ModelError(
                 f"{self.path}: the network failed on {len(pixels)} pictures of {pixels.shape[2]}x{pixels.shape[1]}: "
-                f"{_first_line(error)}; try another --size"
+                f"{first_line(error)}; try another --size"
             ) from error
         return rows.transpose(0, 3, 1, 2)
 
@@ -200,11 +200,7 @@ def _start(model: bytes, device: Device, threads: int | None, accelerator: Accel
     try:
         return create_session(model, device, threads, accelerator)
     except runtime_errors() as error:
-        raise ModelError(f"{path}: ONNX Runtime refuses it: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]
+        raise ModelError(f"{path}: ONNX Runtime refuses it: {first_line(error)}") from error
 
 
 def to_input(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from dff_onnx.backbone.image_input import image_input, input_layout, open_inputs
 from dff_onnx.backbone.runtime import create_session, runtime_errors
-from dff_onnx.errors import ModelError
+from dff_onnx.errors import ModelError, first_line
 
 Shape = tuple[int, ...]
 
@@ -53,7 +53,7 @@ def shapes_of(model: ModelProto, path: Path, size: int) -> dict[str, TensorShape
     try:
         inferred = onnx.shape_inference.infer_shapes(probe, data_prop=True).graph
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{path}: its shapes cannot be inferred: {str(error).splitlines()[0][:200]}") from error
+        raise ModelError(f"{path}: its shapes cannot be inferred: {first_line(error)}") from error
     infos = {info.name: info.type.tensor_type for info in (*inferred.value_info, *inferred.output)}
     shapes = {
         name: TensorShape(tuple(axis.dim_value for axis in info.shape.dim), FLOATS[info.elem_type])

@@ -22,7 +22,7 @@ from dff_onnx.backbone.model_file import ModelFile, load_model
 from dff_onnx.backbone.nodes import constants, references
 from dff_onnx.backbone.runtime import Accelerator, Device, Session, create_session, device_of_session, runtime_errors
 from dff_onnx.backbone.shapes import FLOATS, PROBE, Shape, TensorShape, shapes_of
-from dff_onnx.errors import ArrayError, ModelError, UsageError
+from dff_onnx.errors import ArrayError, ModelError, UsageError, first_line
 
 FEATURES, SCORES = "features.of.layer", "scores.of.tail"
 # Pictures of one call of ONNX Runtime.
@@ -286,12 +286,6 @@ def run_session(session: Session, output: str, inputs: dict[str, NDArray[Any]], 
             "the size of picture that the classifier was made for"
         ) from error
     return values
-
-
-def first_line(error: BaseException) -> str:
-    """Of what a library says, at most 200 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def fixed_axes(session: Session) -> Axes:

@@ -63,6 +63,7 @@ def compile_(
     from dff_onnx.cli.compile_text import written_lines
     from dff_onnx.cli.progress import shown
     from dff_onnx.deploy.form import Form
+    from dff_onnx.errors import UsageError
     from dff_onnx.runs.compile_ import compile_bank, compile_fit
     from dff_onnx.zoo.find import find_model
 
@@ -75,6 +76,8 @@ def compile_(
         "--cam": cam, "--class-names": class_names, "--foreground": foreground,
     }  # fmt: skip
     _check_options(source, fit, of_bank if fit else of_fit)
+    if class_names is not None and not cam:
+        raise UsageError("--class-names: goes with --cam; leave it out, or ask for class maps")
     form = Form(unroll, not no_heatmaps, tight_boxes, float16, cam, foreground, opset)
     with shown() as progress:
         if fit:
@@ -97,5 +100,5 @@ def _check_options(source: str, fit: bool, unfit: Mapping[str, object]) -> None:
 
     if not fit and source.endswith(".onnx"):
         raise UsageError(f"{source}: is a network; give the bank.npz of a run, or --fit to compile the factorization")
-    if given := [option for option, value in unfit.items() if value]:
+    if given := [option for option, value in unfit.items() if value is not None and value is not False]:
         raise UsageError(f"{given[0]}: {'is for banks, not for' if fit else 'goes with'} --fit; leave it out")

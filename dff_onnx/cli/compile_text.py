@@ -9,8 +9,8 @@ from dff_onnx.report.names import shown
 
 if TYPE_CHECKING:
     from dff_onnx.deploy.form import Form
+    from dff_onnx.runs.compared import Compared, Verified
     from dff_onnx.runs.compile_ import Written
-    from dff_onnx.runs.verify import Compared, Verified
 
 
 def written_lines(made: Written, form: Form) -> list[str]:
@@ -19,8 +19,8 @@ def written_lines(made: Written, form: Form) -> list[str]:
     outputs = [f"{name} ({_shape(shape)})" for name, shape in made.outputs]
     worst = max((one.largest for one in made.verified.compared if one.allowed), default=0.0)
     lines = [
-        f"{made.path}: {made.size / 2**20:.1f} MiB, {abs(more) / 1000:.0f} kB {'more' if more >= 0 else 'less'} than "
-        "the network's file",
+        f"{shown(str(made.path))}: {made.size / 2**20:.1f} MiB, "
+        f"{abs(more) / 1000:.0f} kB {'more' if more >= 0 else 'less'} than the network's file",
         f"  takes    image ({_shape(made.inputs)}) uint8, RGB",
         *_wrapped("  gives    ", outputs),
         f"  checked  against Python on {_pictures(made.verified.pictures)}: differs by {worst:.1g} at most",
@@ -43,7 +43,11 @@ def verified_lines(found: Verified) -> list[str]:
         for row in rows
     ]
     ending = "agrees with" if found.good else "DIFFERS from"
-    return [*lines, f"{ending} the Python pipeline on {_pictures(found.pictures)}"]
+    lines.append(f"{ending} the Python pipeline on {_pictures(found.pictures)}")
+    if found.failures:
+        lines.append(f"{_pictures(len(found.failures))} could not be used:")
+        lines += [f"  {shown(one.path)}: {shown(one.reason)}" for one in found.failures]
+    return lines
 
 
 def _allowed(one: Compared) -> str:

@@ -45,12 +45,14 @@ def cut(
     from dff_onnx.backbone.model_file import load_model
     from dff_onnx.cli.progress import shown
     from dff_onnx.files import write_atomically
+    from dff_onnx.runs.output_file import check_writable
     from dff_onnx.zoo.find import find_model
 
     preprocessing = preprocessing_if_said(mean, std, scale, channel_order)
     with shown() as progress:
         found = [find_model(model, name, progress=progress) for name in layer]
     file = load_model(found[0].path, dict(map(_constant, constant or ())))
+    check_writable(output, file.path, *file.beside)
     names = [one.layer for one in found if one.layer]
     made = truncated(file, names, preprocessing=preprocessing, sign=sign_of(rectify, split), float16=float16, size=size)
     data = made.SerializeToString(deterministic=True)

@@ -15,7 +15,7 @@ def quantized_lines(made: Quantized) -> list[str]:
     """What was written, and what eight bits do, in lines of at most 80 columns but for names."""
     effect, speed = made.effect, made.speed
     lines = [
-        f"{made.path}: {_size(made.size)} where float has {_size(made.float_size)}",
+        f"{shown(str(made.path))}: {_size(made.size)} where float has {_size(made.float_size)}",
         f"  layer        {shown(made.layer)}, calibrated on {_pictures(made.calibrated)}",
         f"  speed here   {speed.milliseconds:.1f} ms a picture, {speed.ratio:.2f} times as fast as float",
         f"  measured     on {_pictures(effect.pictures)} that it was not calibrated on",
@@ -39,4 +39,4 @@ def _pictures(count: int) -> str:
 
 
 def _size(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB"
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 1000:.0f} kB"

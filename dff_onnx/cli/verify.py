@@ -23,7 +23,8 @@ def verify(
 ) -> None:
     """Compare a compiled file with the Python pipeline, on the same pictures.
 
-    Prints the largest difference of every output. Exit code 5 says that one of them is larger than it may be.
+    Prints the largest difference of every output. Exit code 5 says that one of them is larger than it may be, 3 that
+    some pictures could not be used.
     """
     from dff_onnx.cli.compile_text import verified_lines
     from dff_onnx.cli.progress import shown
@@ -39,3 +40,5 @@ def verify(
     typer.echo("\n".join(verified_lines(found)), err=as_json)
     if not found.good:
         raise typer.Exit(5)
+    if found.failures:
+        raise typer.Exit(3)

@@ -23,7 +23,7 @@ from dff_onnx.deploy.form import Form
 from dff_onnx.deploy.metadata import CLASS_NAMES_KEY, KEY, Compiled, CompiledConcept, CompiledForeground
 from dff_onnx.deploy.network import FeatureNetwork, add, feature_network
 from dff_onnx.deploy.nodes import Nodes
-from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.errors import BankError, ModelError, UsageError, first_line
 from dff_onnx.images import Resize
 from dff_onnx.linear_head import LinearHead
 from dff_onnx.records import Fingerprint
@@ -60,17 +60,17 @@ def compiled_bank(
         raise UsageError("foreground: this bank holds none; `dff-onnx run --foreground` makes one that does")
     if form.cam and head is None:
         raise UsageError("cam: no classifier's head looks at the activations of this layer as they are; leave it out")
+    foreground = bank.foreground if form.foreground or alone else None
+    about = _about(bank, form, foreground, head)
     network = feature_network(file, layer, sign, bank.fingerprint.preprocessing, form.opset, float16=form.float16)
     nodes, outputs = Nodes(), list[ValueInfoProto]()
     picture = Picture.of(nodes, INPUT, network.features)
     if not alone:
         outputs += add_concepts(nodes, bank, network.features, picture, form)
-    foreground = bank.foreground if form.foreground or alone else None
     if foreground is not None:
         outputs += add_foreground(nodes, foreground, network.features, picture, form)
     if form.cam and head is not None:
         outputs += add_classes(nodes, head, network.features, picture, form)
-    about = _about(bank, form, foreground, head)
     return _finished(network, nodes, outputs, about, file, class_names if form.cam else ())
 
 
@@ -126,13 +126,20 @@ def _about(bank: Bank, form: Form, foreground: ForegroundModel | None, head: Lin
 
 
 def _concepts(bank: Bank) -> tuple[CompiledConcept, ...]:
-    highest = np.where(bank.peaks > 0, bank.peaks, 1)
+    with np.errstate(over="ignore"):
+        relative = bank.thresholds / np.where(bank.peaks > 0, bank.peaks, 1)
+    if beyond := np.flatnonzero(~np.isfinite(relative)).tolist():
+        j = beyond[0]
+        raise BankError(
+            f"concept {j}: has the threshold {bank.thresholds[j]:g} and the peak {bank.peaks[j]:g}, whose quotient no "
+            "float32 holds; make the bank again"
+        )
     return tuple(
         CompiledConcept(
             number=j,
             name=name,
             colour=bank.colours[j],
-            threshold=float(bank.thresholds[j] / highest[j]),
+            threshold=float(relative[j]),
             peak=float(bank.peaks[j]),
             energy=float(bank.energy[j]),
         )
@@ -158,6 +165,6 @@ def _finished(
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
-        why = str(error).strip().splitlines()[0][:200]
+        why = first_line(error)
         raise ModelError(f"{file.path}: what was made of it is no valid ONNX: {why}") from error
     return model

@@ -31,11 +31,13 @@ class Gram:
     Attributes:
         G: `(k, k)`.
         step, momentum: of the heavy ball.
+        condition: the largest eigenvalue beside the least; how much of a gradient may be an error of coefficients.
     """
 
     G: Doubles
     step: float
     momentum: float
+    condition: float
 
     @classmethod
     def of(cls, W: NDArray[np.floating]) -> Gram:
@@ -45,9 +47,11 @@ class Gram:
         values = np.linalg.eigvalsh(G)
         high = float(values[-1]) or 1.0
         # A direction of next to no eigenvalue has next to no gradient; momentum made for it would only swing.
-        low = max(float(values[values > NOTHING * high].min(initial=high)), LEAST_EIGENVALUE * high)
+        least = float(values[values > NOTHING * high].min(initial=high))
+        low = max(least, LEAST_EIGENVALUE * high)
         root_high, root_low = high**0.5, low**0.5
-        return cls(G, 4 / (root_high + root_low) ** 2, ((root_high - root_low) / (root_high + root_low)) ** 2)
+        momentum = ((root_high - root_low) / (root_high + root_low)) ** 2
+        return cls(G, 4 / (root_high + root_low) ** 2, momentum, high / least)
 
     @property
     def rounds(self) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from onnx import ModelProto, numpy_helper
@@ -24,7 +25,10 @@ CLASS_NAMES_KEY = "dff.class_names"  # a JSON list by itself: a thousand names a
 # Constants of a compiled file that are a bank's arrays.
 CONCEPTS, DIRECTION, MEAN = "concepts", "foreground_direction", "foreground_mean"
 
+LARGEST = float(np.finfo(np.float32).max)
+
 Kind = Literal["concepts", "fit"]
+Boxes = Literal["regions", "masks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Compiled:
     fingerprint: Fingerprint
     resize: Resize | None
     unroll: int | None = None
-    boxes: Literal["regions", "masks"] = "regions"
+    boxes: Boxes = "regions"
     float16: bool = False
     k: int = 0
     concepts: tuple[CompiledConcept, ...] = ()
@@ -115,7 +119,8 @@ def compiled_of(model: ModelProto, path: Path) -> Compiled:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, RefusedError, UsageError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"{path}: what it says of itself is damaged ({error}); compile it again") from error
+        why = ascii(str(error))[1:-1][:200]
+        raise ModelError(f"{path}: what it says of itself is damaged ({why}); compile it again") from error
 
 
 def bank_in(model: ModelProto, about: Compiled, path: Path) -> Bank:
@@ -162,6 +167,36 @@ def _compiled(fields: dict[str, Any]) -> Compiled:
     if fields["foreground"] is not None:
         fields["foreground"] = CompiledForeground(**fields["foreground"])
     made = Compiled(**fields)
-    if made.kind not in ("concepts", "fit") or len(made.concepts) != (made.k if made.kind == "concepts" else 0):
-        raise ValueError(f"{made.k} concepts of kind {ascii(made.kind)[:20]}")
+    for what, good in _looked_at(made):
+        if not good:
+            raise ValueError(f"its {what} is none")
     return made
+
+
+def _looked_at(made: Compiled) -> Iterator[tuple[str, bool]]:
+    """Every field that says what only some values can say, and whether this is one."""
+    yield "kind", made.kind in get_args(Kind)
+    yield "count of concepts", type(made.k) is int and len(made.concepts) == (made.k if made.kind == "concepts" else 0)
+    yield "number of rounds", made.unroll is None or (type(made.unroll) is int and made.unroll > 0)
+    yield "kind of boxes", made.boxes in get_args(Boxes)
+    yield "word on half precision", type(made.float16) is bool
+    yield "number of classes", type(made.classes) is int and made.classes >= 0
+    yield "bank", made.bank_sha256 is None or isinstance(made.bank_sha256, str)
+    yield "limit", made.limit is None or _is_figure(made.limit)
+    if made.foreground:
+        yield "foreground", all(map(_is_figure, asdict(made.foreground).values()))
+    for number, one in enumerate(made.concepts):
+        yield (
+            f"concept {number}",
+            (
+                one.number == number
+                and (one.name is None or isinstance(one.name, str))
+                and isinstance(one.colour, str)
+                and all(map(_is_figure, (one.threshold, one.peak, one.energy)))
+            ),
+        )
+
+
+def _is_figure(value: Any) -> bool:
+    """Whether it is a number that float32 holds."""
+    return type(value) in (int, float) and abs(value) <= LARGEST

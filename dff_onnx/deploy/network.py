@@ -18,12 +18,13 @@ from dff_onnx.backbone.image_input import image_input, input_layout
 from dff_onnx.backbone.model_file import ModelFile
 from dff_onnx.backbone.preprocess_nodes import AXES, INPUT, add_preprocessing
 from dff_onnx.deploy.nodes import Nodes
-from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.errors import ModelError, UsageError, first_line
 from dff_onnx.images.resize import SMALLEST
 from dff_onnx.records import Preprocessing
 
 PREFIX = "net/"  # of the network's tensors, so that none of them has the name of an output
 OPSET = 18  # reductions take their axes as an input from here on, ScatterElements knows minima
+NEWEST = 26  # that ONNX Runtime 1.31 takes
 HALVED = 1024  # entries from which on a constant is worth storing in half precision
 
 
@@ -92,7 +93,7 @@ def output(name: str, kind: int, shape: Sequence[Any], doc: str) -> ValueInfoPro
 
 def _converted(model: ModelProto, file: ModelFile, opset: int | None) -> ModelProto:
     has = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 1)
-    newest = onnx.defs.onnx_opset_version()
+    newest = min(NEWEST, onnx.defs.onnx_opset_version())
     if opset is not None and not OPSET <= opset <= newest:
         raise UsageError(f"opset: {OPSET} to {newest} are possible, found {opset}")
     wanted = opset or max(has, OPSET)
@@ -101,7 +102,7 @@ def _converted(model: ModelProto, file: ModelFile, opset: int | None) -> ModelPr
     try:
         made: ModelProto = convert_version(model, wanted)
     except (ConvertError, RuntimeError, ValueError) as error:
-        why = str(error).strip().splitlines()[0][:200]
+        why = first_line(error)
         raise ModelError(
             f"{file.path}: has opset {has} and cannot be converted to {wanted}: {why}; export it with another opset"
         ) from error

@@ -32,7 +32,7 @@ from dff_onnx.backbone.nonnegative import nonnegative_tensors
 from dff_onnx.backbone.runtime import runtime_errors, stdout_is_for_results
 from dff_onnx.deploy.rounding import convolutions, round_weights
 from dff_onnx.deploy.simplify import loaded, simplified, users_of
-from dff_onnx.errors import ModelError
+from dff_onnx.errors import ModelError, first_line
 
 # So many percent of a tensor's values lie in its range.
 PERCENTILE = 99.999
@@ -70,18 +70,18 @@ def quantized(model: ModelProto, path: Path, feed: Feed, pictures: int) -> Model
         with tempfile.TemporaryDirectory(prefix="dff-onnx-") as folder:
             plain = simplified(model, Path(folder))
             made = _by_tool(plain, reader, Path(folder))
+        found = list(convolutions(made, plain))
+        if found:
+            round_weights(found, plain, reader)
+            _finish(made, model, path)
+            onnx.checker.check_model(made)
+            return made
     except refused as error:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise ModelError(f"{path}: cannot be quantized: {why}") from error
-    found = list(convolutions(made, plain))
-    if not found:
-        raise ModelError(
-            f"{path}: has no convolution whose weights and bias are constant, so there is nothing to quantize"
-        )
-    round_weights(found, plain, reader)
-    _finish(made, model, path)
-    onnx.checker.check_model(made)
-    return made
+        raise ModelError(f"{path}: cannot be quantized: {first_line(error)}") from error
+    raise ModelError(
+        f"{path}: has no convolution over height and width whose weights and bias are constant, so there is nothing to "
+        "quantize"
+    )
 
 
 def check_quantizable(model: ModelProto, path: Path) -> None:
@@ -133,6 +133,16 @@ def _kept_in_float(graph: GraphProto) -> list[str]:
     return kept if len(kept) < sum(node.op_type == "Conv" for node in graph.node) else []
 
 
+def _of_other_axes(graph: GraphProto) -> list[str]:
+    """Names of the convolutions over one axis or three, which ONNX Runtime leaves in float at best."""
+    held = constants(graph)
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type == "Conv" and node.input[1] in held and len(held[node.input[1]].dims) != 4
+    ]
+
+
 def _reached(tensor: str, users: Mapping[str, list[NodeProto]]) -> set[str]:
     """The operators that use a tensor, or what pooling and the like make of it; nameless where nothing does."""
     found: set[str] = set()
@@ -158,7 +168,7 @@ def _by_tool(model: ModelProto, reader: _Reader, folder: Path) -> ModelProto:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_kept_in_float(model.graph),
+            nodes_to_exclude=[*_kept_in_float(model.graph), *_of_other_axes(model.graph)],
             calibrate_method=CalibrationMethod.Percentile,
             extra_options={
                 "CalibPercentile": PERCENTILE,

@@ -25,9 +25,9 @@ from dff_onnx.backbone.metadata import FORMAT_KEY
 from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.runtime import Accelerator, Session, runtime_errors, stdout_is_for_results
 from dff_onnx.backbone.shapes import PROBE, shapes_of
-from dff_onnx.backbone.tail import FEATURES, SCORES, first_line, run_session, start, tail_model
+from dff_onnx.backbone.tail import FEATURES, SCORES, run_session, start, tail_model
 from dff_onnx.backbone.tail_gradient import CLASSES_KEY, GRADIENT_FORMAT, INPUTS, LAYER_KEY, MODEL_KEY, OUTPUTS
-from dff_onnx.errors import ModelError, UsageError
+from dff_onnx.errors import ModelError, UsageError, first_line
 from dff_onnx.export.exporter import OPSET
 from dff_onnx.export.onnx_to_torch import torch_module_of
 from dff_onnx.export.torch_backward import forward_operators

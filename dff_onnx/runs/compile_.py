@@ -9,7 +9,6 @@ from onnx import ModelProto
 
 from dff_onnx.backbone.cut import Sign
 from dff_onnx.backbone.model_file import ModelFile, load_model
-from dff_onnx.backbone.runtime import create_session, runtime_errors
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.concepts.bank import Bank, read_bank
 from dff_onnx.datasets.class_names import ClassNames, names_for
@@ -17,13 +16,15 @@ from dff_onnx.deploy.assemble import compiled_bank, compiled_fit
 from dff_onnx.deploy.form import Form
 from dff_onnx.deploy.least_squares import Gram
 from dff_onnx.deploy.metadata import compiled_of
-from dff_onnx.errors import BankError, ModelError, UsageError
+from dff_onnx.errors import BankError, ModelError
 from dff_onnx.files import write_atomically
 from dff_onnx.images import Resize
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Preprocessing
+from dff_onnx.runs.compared import Verified
 from dff_onnx.runs.opening import Opening, network_of, open_as, unsigned
-from dff_onnx.runs.verify import Both, Verified, random_pictures
+from dff_onnx.runs.output_file import check_writable
+from dff_onnx.runs.verify import Both, in_half, random_pictures, session_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,9 @@ def compile_bank(
     path, form, progress = Path(path), form or Form(), progress or Silent()
     bank = read_bank(path)
     file = network_of(bank.fingerprint, path, model, progress)
-    _check_output(Path(output), path, file.path)
+    check_writable(Path(output), path, file.path, *file.beside)
     backbone = open_as(bank.fingerprint, path, file, Opening("cpu"))
+    _check_sign(backbone, f"make {path} again with --rectify or --split")
     _check_channels(bank, path, backbone)
     head = backbone.head if form.cam else None
     names = names_for(head.classes, class_names).names if head else ()
@@ -120,24 +122,23 @@ def compile_fit(
     """
     form, progress = form or Form(), progress or Silent()
     file = load_model(model)
-    _check_output(Path(output), file.path)
+    check_writable(Path(output), file.path, *file.beside)
     backbone = Backbone.open(file, layer, device="cpu", preprocessing=preprocessing, sign=sign, threads=1)
-    if not backbone.nonnegative:
-        near = f" (the nearest that cannot: {', '.join(backbone.neighbours)})" if backbone.neighbours else ""
-        raise ModelError(
-            f"{file.path}: layer {backbone.fingerprint.layer} can be negative{near}, and nothing in the file would "
-            "notice; take another layer, or say what becomes of them: --rectify or --split"
-        )
+    _check_sign(backbone, "take another layer, or say what becomes of them: --rectify or --split")
     name, sign = unsigned(file, backbone.fingerprint.layer)
     progress.start("compiling")
     made = compiled_fit(file, name, sign, k, backbone.fingerprint, resize or Resize(), form)
     return _written(made, Path(output), file, backbone, None, 0, strict=not form.float16)
 
 
-def _check_output(output: Path, *sources: Path) -> None:
-    """Raises `UsageError` where a source would be overwritten by what is made of it."""
-    if output.resolve() in {source.resolve() for source in sources}:
-        raise UsageError(f"{output}: is what the file is to be made of; choose another output")
+def _check_sign(backbone: Backbone, remedy: str) -> None:
+    """Raises `ModelError` where activations can be negative."""
+    if not backbone.nonnegative:
+        near = f" (the nearest that cannot: {', '.join(backbone.neighbours)})" if backbone.neighbours else ""
+        raise ModelError(
+            f"{backbone.path}: layer {backbone.fingerprint.layer} can be negative{near}, and nothing in the file would "
+            f"notice; {remedy}"
+        )
 
 
 def _check_channels(bank: Bank, path: Path, backbone: Backbone) -> None:
@@ -163,18 +164,17 @@ def _written(
         strict: whether a difference is an error: it is one where nothing was asked for that makes differences.
     """
     data = made.SerializeToString(deterministic=True)
-    try:
-        session = create_session(data, "cpu")
-    except runtime_errors() as error:
-        raise ModelError(f"{file.path}: ONNX Runtime refuses what was made of it: {str(error)[:200]}") from error
-    both = Both(output, session, compiled_of(made, output), bank, backbone)
+    session = session_of(made, file.path)
+    both = Both(file.path, session, compiled_of(made, output), bank, backbone, in_half(made))
     sizes = both.sizes()
     verified = both.compared(random_pictures(sizes if bank is None else sizes[:1]))
     if strict and not verified.good:
-        wrong = max((one for one in verified.compared if not one.good), key=lambda one: one.largest)
+        wrong = next(one for one in verified.compared if not one.good)
+        what = f"{int(wrong.largest)} of {wrong.of} {wrong.output}" if wrong.of else wrong.output
+        by = "" if wrong.of else f" by {wrong.largest:.2g}"
         raise ModelError(
-            f"{file.path}: the compiled graph differs from the Python pipeline: {wrong.output} by {wrong.largest:.2g}; "
-            "nothing was written; please report this network"
+            f"{file.path}: the compiled graph differs from the Python pipeline: {what}{by}; nothing was written; "
+            "please report this network"
         )
     write_atomically(output, data)
     return Written(

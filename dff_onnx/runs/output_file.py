@@ -26,16 +26,28 @@ def check_output(
         UsageError: saying what to do.
         OutputError: when nothing can be written there.
     """
+    check_writable(path)
+    if path.exists():
+        _refuse_others(path, wanted, read, what, overwrite)
+
+
+def check_writable(path: Path, *sources: Path) -> None:
+    """Before the work: refuses what is no place for a file, and to write over what the file is to be made of.
+
+    Raises:
+        UsageError: for a folder, or one of `sources`.
+        OutputError: when nothing can be written there.
+    """
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; give the name of a file with -o")
+    if path.resolve() in {source.resolve() for source in sources}:
+        raise UsageError(f"{path}: is what the file is to be made of; choose another with -o")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent, prefix=".dff-"):
             pass
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another with -o") from error
-    if path.exists():
-        _refuse_others(path, wanted, read, what, overwrite)
 
 
 def _refuse_others(

@@ -33,6 +33,7 @@ from dff_onnx.records import Preprocessing
 from dff_onnx.report.found import Failure
 from dff_onnx.runs.collect import Collected, collect, none_usable
 from dff_onnx.runs.discovery import failure_of
+from dff_onnx.runs.output_file import check_writable
 from dff_onnx.runs.parts import BATCH
 
 IMAGES = 20  # to calibrate on; of 20 networks came out as good as of 300 (docs/quantize.md)
@@ -187,8 +188,7 @@ def quantize(
     """
     output, progress, resize = Path(output), progress or Silent(), resize or Resize()
     file = load_model(model)
-    if output.resolve() == file.path.resolve():
-        raise UsageError(f"{output}: is the network itself; choose another output")
+    check_writable(output, file.path, *file.beside)
     if images < 1:
         raise UsageError(f"images: at least 1 is needed to calibrate on, found {images}")
     backbone = Backbone.open(file, layer, device="cpu", preprocessing=preprocessing, threads=1)
@@ -248,7 +248,7 @@ def _plain(file: ModelFile, backbone: Backbone) -> ModelProto:
             "or quantize what `dff-onnx cut --rectify` or `--split` makes of it"
         )
     if metadata_of(plain, file.path) is None:
-        one = next(one for one in list_layers(plain, file.path) if one.name == layer)
+        one = next(one for one in list_layers(file.model, file.path) if one.name == layer)
         layers = (Layer(layer, one.stride, one.channels, one.nonnegative),)
         said = Metadata(file.path.stem, layers, backbone.fingerprint.preprocessing, file.sha256)
         helper.set_model_props(plain, said.to_properties())
@@ -259,14 +259,18 @@ def _parted(folder: Path, images: int, on: Path | None) -> tuple[list[Path], Pat
     """Pictures to calibrate on; the folder of those to measure on, and these."""
     paths = walk_pictures(folder)
     if on is not None:
-        return _evenly(paths, images), root_of(on), _evenly(walk_pictures(on), MEASURED)
+        chosen, root = _evenly(paths, images), root_of(on)
+        taken = {(root_of(folder) / path).resolve() for path in chosen}
+        others = [path for path in walk_pictures(on) if (root / path).resolve() not in taken]
+        if not others:
+            raise NoImagesError(f"{on}: holds no picture that is not calibrated on; measure --on others")
+        return chosen, root, _evenly(others, MEASURED)
     if len(paths) < 2:
         raise NoImagesError(
             f"{folder}: holds 1 picture, and 2 are needed, one to calibrate and one to measure on; give more, or --on"
         )
     chosen = _evenly(paths, min(images, len(paths) // 2))
-    taken = set(chosen)
-    return chosen, root_of(folder), _evenly([path for path in paths if path not in taken], MEASURED)
+    return chosen, root_of(folder), _evenly([path for path in paths if path not in set(chosen)], MEASURED)
 
 
 def _evenly(paths: Sequence[Path], most: int) -> list[Path]:

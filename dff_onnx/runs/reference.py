@@ -48,7 +48,7 @@ def reference(
     if about.concepts:
         A = rows_of(values)
         W = like(bank.W, A)
-        H = nonnegative_least_squares(A, W, threads=1)
+        H = nonnegative_least_squares(A, W, threads=1, exact=True)
         found |= {"loss": losses(A, H, W, [grid.cells])}
         found |= _concepts(
             about, bank, np.asarray(to_numpy(H), np.float32).T.reshape(-1, grid.height, grid.width), size

@@ -2,98 +2,50 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from dff_onnx.arrays import to_numpy
 from dff_onnx.backbone.model_file import load_model
+from dff_onnx.backbone.nodes import constants
+from dff_onnx.backbone.preprocess_nodes import INPUT
 from dff_onnx.backbone.runtime import Session, create_session, runtime_errors
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.concepts.bank import Bank, bank_sha256, read_bank
 from dff_onnx.concepts.matching import match
 from dff_onnx.deploy.concepts import BOXES
 from dff_onnx.deploy.foreground import FOREGROUND
+from dff_onnx.deploy.least_squares import Gram
 from dff_onnx.deploy.metadata import Compiled, bank_in, compiled_of
-from dff_onnx.errors import BankError, ModelError
+from dff_onnx.errors import BankError, ImageError, ModelError, first_line
 from dff_onnx.factorization import factorize
 from dff_onnx.files import printable, root_of, walk_pictures
 from dff_onnx.images import Resize, read_picture
 from dff_onnx.maps import upsample
 from dff_onnx.progress import Progress, Silent, followed
-from dff_onnx.runs.collect import rows_of
+from dff_onnx.report.found import Failure
+from dff_onnx.runs.collect import none_usable, rows_of
+from dff_onnx.runs.compared import AT_THRESHOLD, Compared, Verified, difference, may_be, worst_of
+from dff_onnx.runs.discovery import failure_of
+from dff_onnx.runs.file_outputs import check_outputs
 from dff_onnx.runs.opening import Opening, network_of, open_as
 from dff_onnx.runs.reference import Outputs, reference
 
 ALLOWED = 1e-4
 ALLOWED_HALF = 2e-2  # where weights are in half precision
 ALLOWED_LOSS = 1e-3  # of a factorization, as a share of the loss
-AT_THRESHOLD = 1e-5  # a mask, and with it a box, may differ where a value lies so near
-MOST_FITTED = 60  # pictures that are factorized together
+ALLOWED_EACH = 1e-7  # of coefficients, for each unit of their concepts' condition: what rounding to float32 makes of it
+MOST_TOGETHER = 60  # pictures that are factorized together
 TINY = 1e-30
 
 Pixels = NDArray[np.uint8]
 Named = tuple[str, Pixels]
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """One output beside what Python says.
-
-    Attributes:
-        output: its name.
-        largest: difference, relative to the largest value where that exceeds 1; of boxes how many differ that may not.
-        allowed: more is wrong; None where it is told and not judged.
-        where: the picture of the largest difference.
-        note: what else there is to say.
-        differ, of: how many boxes differ, all told.
-    """
-
-    output: str
-    largest: float
-    allowed: float | None
-    where: str = ""
-    note: str = ""
-    differ: int = 0
-    of: int = 0
-
-    @property
-    def good(self) -> bool:
-        """Whether it is as it should be; what is no number is not."""
-        return self.allowed is None or self.largest <= self.allowed
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """A compiled file beside the Python pipeline.
-
-    Attributes:
-        about: what the file says of itself.
-        pictures: how many both saw.
-        compared: outputs, in the file's order.
-    """
-
-    about: Compiled
-    pictures: int
-    compared: tuple[Compared, ...]
-
-    @property
-    def good(self) -> bool:
-        """Whether every output is as it should be."""
-        return all(one.good for one in self.compared)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        rows = [asdict(one) | {"good": one.good} for one in self.compared]
-        for row in rows:  # JSON has no word for what is no number
-            row["largest"] = row["largest"] if math.isfinite(row["largest"]) else None
-        return {"good": self.good, "pictures": self.pictures, "outputs": rows}
 
 
 def verify(
@@ -121,17 +73,27 @@ def verify(
     path, progress = Path(path), progress or Silent()
     made = load_model(path).model
     about = compiled_of(made, path)
-    known = None if about.kind == "fit" else _bank(made, about, path, bank)
+    known = _bank(made, about, path, bank)
+    session = session_of(made, path)
+    check_outputs(session, about, path)
     file = network_of(about.fingerprint, path, model, progress)
-    both = Both(
-        path=path,
-        session=create_session(made.SerializeToString(), "cpu"),
-        about=about,
-        bank=known,
-        backbone=open_as(about.fingerprint, path, file, Opening("cpu")),
-    )
-    shown = list(_given(Path(pictures), about)) if pictures else random_pictures(both.sizes())
-    return both.compared(shown, progress)
+    both = Both(path, session, about, known, open_as(about.fingerprint, path, file, Opening("cpu")), in_half(made))
+    if pictures is None:
+        return both.compared(random_pictures(both.sizes()), progress)
+    shown, failures = _given(Path(pictures), about)
+    return replace(both.compared(shown, progress), failures=failures)
+
+
+def session_of(made: ModelProto, path: Path) -> Session:
+    """A compiled file in ONNX Runtime, on the CPU.
+
+    Raises:
+        ModelError: when it is refused there.
+    """
+    try:
+        return create_session(made.SerializeToString(deterministic=True), "cpu")
+    except runtime_errors() as error:
+        raise ModelError(f"{path}: ONNX Runtime refuses it: {first_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +106,7 @@ class Both:
         about: what it says of itself.
         bank: that it was made of; None where it fits one itself.
         backbone: the network inside, as a file of its own.
+        half: whether some of it is in half precision.
     """
 
     path: Path
@@ -151,15 +114,22 @@ class Both:
     about: Compiled
     bank: Bank | None
     backbone: Backbone
+    half: bool
 
     def compared(self, pictures: Sequence[Named], progress: Progress | None = None) -> Verified:
-        """On these pictures, `(1, height, width, 3)` each."""
+        """On these pictures, `(1, height, width, 3)` each; a factorization on those as large as the first."""
         progress = progress or Silent()
         if self.bank is None:
-            return Verified(self.about, len(pictures), self._fits(pictures))
+            together = self._together(pictures)
+            return Verified(self.about, len(together), self._fits(np.concatenate(together)))
         progress.start("comparing", len(pictures))
         tables = [self._concepts(self.bank, name, pixels) for name, pixels in followed(pictures, progress)]
-        return Verified(self.about, len(pictures), tuple(_worst(rows) for rows in zip(*tables, strict=True)))
+        return Verified(self.about, len(pictures), tuple(worst_of(rows) for rows in zip(*tables, strict=True)))
+
+    def _together(self, pictures: Sequence[Named]) -> list[Pixels]:
+        """Of one size, and as many as the file takes at once."""
+        alike = [one for _, one in pictures if one.shape == pictures[0][1].shape][:MOST_TOGETHER]
+        return (alike * (self._batch or 1))[: self._batch or len(alike)]
 
     def sizes(self) -> list[tuple[int, int]]:
         """Of random pictures: as the bank's are, wide and tall; of one size where the network takes no other."""
@@ -172,83 +142,128 @@ class Both:
         return [(side, side), (side, side * 4 // 3), (side * 3 // 2, side)]
 
     @property
+    def _batch(self) -> int | None:
+        """How many pictures the file takes, where it takes no other number."""
+        count = self.session.get_inputs()[0].shape[0]
+        return count if isinstance(count, int) else None
+
+    @property
+    def _rounding(self) -> float:
+        """How far an output may be off."""
+        return ALLOWED_HALF if self.half else ALLOWED
+
+    @property
     def _allowed(self) -> float:
-        return ALLOWED_HALF if self.about.float16 else ALLOWED
+        """How far coefficients may: of concepts that are much alike the picture says little of each."""
+        condition = Gram.of(self.bank.W).condition if self.bank is not None and len(self.bank.W) else 1.0
+        return max(self._rounding, ALLOWED_EACH * condition)
 
     def _run(self, pixels: Pixels) -> Outputs:
         try:
-            values = self.session.run(None, {self.session.get_inputs()[0].name: pixels})
+            values = self.session.run(None, {INPUT: pixels})
         except runtime_errors() as error:
-            why = str(error).strip().splitlines()[0][:200]
-            raise ModelError(f"{self.path}: fails on pixels of the shape {pixels.shape}: {why}") from error
+            raise ModelError(
+                f"{self.path}: fails on pixels of the shape {pixels.shape}: {first_line(error)}"
+            ) from error
         return dict(zip([one.name for one in self.session.get_outputs()], values, strict=True))
 
     def _concepts(self, bank: Bank, picture: str, pixels: Pixels) -> list[Compared]:
-        """Every output of one picture."""
-        found = self._run(pixels)
+        """Every output of one picture, which is repeated where the file takes more at once."""
+        found = {name: values[:1] for name, values in self._run(np.repeat(pixels, self._batch or 1, axis=0)).items()}
         expected = reference(self.about, bank, self.backbone, pixels, found.get("classes"))
         return [self._one(output, values, expected, picture) for output, values in found.items()]
 
     def _one(self, output: str, found: NDArray[Any], expected: Outputs, picture: str) -> Compared:
         if output == "kkt":
-            return Compared(output, float(found.max()), None, picture, "0 is optimal")
+            return Compared(output, float(found.max(initial=0)), None, picture, "0 is optimal")
         if output.endswith(tuple(BOXES.values())):
             return self._boxes(output, found, expected, picture)
         ours = expected[output]
         if output == "classes":  # of classes whose scores are equal but for rounding any may come first
             found, ours = (np.take_along_axis(expected["class_scores"], one, axis=1) for one in (found, ours))
-        return Compared(output, _difference(found, ours), self._allowed, picture)
+        allowed = self._allowed if output in ("heatmaps", "scores") else self._rounding
+        return Compared(output, difference(found, ours), allowed, picture)
 
     def _boxes(self, output: str, found: NDArray[Any], expected: Outputs, picture: str) -> Compared:
-        """How many differ though no value of their map lies at the threshold."""
+        """How many differ more than values at the threshold explain."""
+        ours = expected[output]
+        if found.shape != ours.shape:
+            return Compared(output, float("inf"), 0.0, picture)
         of_foreground = output.startswith(FOREGROUND)
         maps = expected[FOREGROUND][0][None] if of_foreground else expected["heatmaps"][0]
-        thresholds = [0.5] if of_foreground else [one.threshold for one in self.about.concepts]
-        gaps = np.asarray([np.abs(one - at).min() for one, at in zip(maps, thresholds, strict=True)])
-        differ = (found[0] != expected[output][0]).any(axis=-1)
-        wrong = int((differ & (gaps > (self._allowed if self.about.float16 else AT_THRESHOLD))).sum())
+        at = [0.5] if of_foreground else [one.threshold for one in self.about.concepts]
+        near = self._allowed if self._allowed > ALLOWED else AT_THRESHOLD
+        differ = (found[0] != ours[0]).any(axis=-1)
+        known = may_be(found[0], maps, np.asarray(at, np.float32), self.about.boxes == "regions", near)
+        wrong = int((differ & ~known).sum())
         return Compared(output, float(wrong), 0.0, picture, differ=int(differ.sum()), of=differ.size)
 
-    def _fits(self, pictures: Sequence[Named]) -> tuple[Compared, ...]:
+    def _fits(self, pixels: Pixels) -> tuple[Compared, ...]:
         """A factorization beside Python's of the same activations, and its outputs beside each other."""
-        k, pixels = self.about.k, np.concatenate([one for _, one in pictures[:MOST_FITTED]])
-        found = self._run(pixels)
-        A = np.concatenate([np.asarray(to_numpy(rows_of(self.backbone(one[None]))), np.float32) for one in pixels])
+        k, found = self.about.k, self._run(pixels)
+        values = [np.asarray(to_numpy(self.backbone(one[None])), np.float32) for one in pixels]
+        A = np.concatenate([to_numpy(rows_of(one)) for one in values])
         ours = factorize(A, k)
-        W, H = found["concepts"], found["coefficients"].transpose(0, 2, 3, 1).reshape(len(A), k)
+        W, coefficients = found["concepts"], found["coefficients"]
+        shapes = [(k, A.shape[1]), (len(pixels), k, *values[0].shape[2:])]
+        if [one.shape for one in (W, coefficients)] != shapes:
+            raise ModelError(
+                f"{self.path}: its concepts and coefficients have the shapes {W.shape} and {coefficients.shape}, and "
+                f"should have {shapes[0]} and {shapes[1]}; compile it again"
+            )
+        H = coefficients.transpose(0, 2, 3, 1).reshape(len(A), k)
         told, left = float(found["loss"]), residual(A, H, W)
         highest = H.max(axis=0)
-        maps = found["coefficients"] / np.where(highest > 0, highest, 1)[:, None, None]
-        apart = 1 - min(one.cosine for one in match(np.asarray(to_numpy(ours.W)), W))
-        enlarged = upsample(maps, *pixels.shape[1:3])
+        maps = coefficients / np.where(highest > 0, highest, 1)[:, None, None]
         return (
             Compared("loss", told / max(ours.loss, TINY) - 1, ALLOWED_LOSS, note="more than Python's"),
-            Compared("concepts", apart, None, note="1 - cosine of the pair that differs most"),
-            Compared("coefficients", abs(left - told), self._allowed, note="their loss beside the one told"),
-            Compared("heatmaps", _difference(found["heatmaps"], enlarged), ALLOWED),
-            Compared("scores", _difference(found["scores"], maps.max(axis=(2, 3))), ALLOWED),
+            Compared("concepts", _apart(to_numpy(ours.W), W), None, note="1 - cosine of the pair that differs most"),
+            Compared("coefficients", abs(left - told), self._rounding, note="their loss beside the one told"),
+            Compared("heatmaps", difference(found["heatmaps"], upsample(maps, *pixels.shape[1:3])), ALLOWED),
+            Compared("scores", difference(found["scores"], maps.max(axis=(2, 3))), ALLOWED),
         )
+
+
+def _apart(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """1 - the cosine of the pair that differs most; infinite for what is no number."""
+    if not np.isfinite(theirs).all():
+        return float("inf")
+    return 1 - min(one.cosine for one in match(np.asarray(ours), theirs))
 
 
 def residual(A: NDArray[np.float32], H: NDArray[np.float32], W: NDArray[np.float32]) -> float:
     """`||A - H W||^2 / ||A||^2` of a matrix that is small, 0 for an `A` of zeros."""
-    left, whole = (float((part.astype(np.float64) ** 2).sum()) for part in (A - H @ W, A))
+    with np.errstate(invalid="ignore", over="ignore"):  # a file may hold what is no number
+        left, whole = (float((part.astype(np.float64) ** 2).sum()) for part in (A - H @ W, A))
     return left / whole if whole > 0 else 0.0
 
 
-def _bank(made: ModelProto, about: Compiled, path: Path, given: str | Path | None) -> Bank:
+def in_half(made: ModelProto) -> bool:
+    """Whether a model holds constants in half precision."""
+    return any(one.data_type == TensorProto.FLOAT16 for one in constants(made.graph).values())
+
+
+def _bank(made: ModelProto, about: Compiled, path: Path, given: str | Path | None) -> Bank | None:
+    """Of a file that was made of one."""
     if given is None:
-        return bank_in(made, about, path)
+        return None if about.kind == "fit" else bank_in(made, about, path)
     bank = read_bank(given)
     if bank_sha256(bank) != about.bank_sha256:
         raise BankError(f"{path}: was made of another bank than {given}; compile it again, or give that bank")
     return bank
 
 
-def _given(pictures: Path, about: Compiled) -> Iterable[Named]:
-    resize = about.resize or Resize()
+def _given(pictures: Path, about: Compiled) -> tuple[list[Named], tuple[Failure, ...]]:
+    """Pictures as large as the file says, and those that cannot be read."""
+    resize, shown, failures = about.resize or Resize(), list[Named](), list[ImageError]()
     for name in walk_pictures(pictures):
-        yield printable(name), read_picture(root_of(pictures) / name, resize).pixels[None]
+        try:
+            shown.append((printable(name), read_picture(root_of(pictures) / name, resize).pixels[None]))
+        except ImageError as error:
+            failures.append(ImageError(name, error.reason))
+    if not shown:
+        raise none_usable(pictures, failures)
+    return shown, tuple(map(failure_of, failures))
 
 
 def random_pictures(sizes: Sequence[tuple[int, int]]) -> list[Named]:
@@ -264,25 +279,3 @@ def random_pictures(sizes: Sequence[tuple[int, int]]) -> list[Named]:
         noisy = np.clip(patches + rng.normal(0, 12, patches.shape), 0, 255)
         made.append((f"random {height}x{width}", noisy.astype(np.uint8).transpose(1, 2, 0)[None]))
     return made
-
-
-def _difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """The largest, relative to the largest value where that exceeds 1."""
-    if found.shape != expected.shape:
-        return float("inf")
-    return float(np.abs(found - expected).max(initial=0) / max(1.0, float(np.abs(expected).max(initial=0))))
-
-
-def _worst(rows: Sequence[Compared]) -> Compared:
-    """Of all pictures: the largest difference; of boxes, how many there are in all."""
-    worst = max(rows, key=lambda one: (not one.good, one.largest))
-    if not worst.of:
-        return worst
-    wrong, differ, of = (
-        sum(values) for values in zip(*((one.largest, one.differ, one.of) for one in rows), strict=True)
-    )
-    note = f"{int(differ)} of {int(of)} differ"
-    if differ > wrong:
-        note += f", {int(differ - wrong)} with a value at the threshold"
-    where = worst.where if differ else ""
-    return Compared(worst.output, wrong, 0.0, where, note, int(differ), int(of))

@@ -55,7 +55,7 @@ def test_the_effect_is_told_whenever_a_network_is_quantized(home: Path) -> None:
     ended = command(*WORDS)
     assert ended.exit_code == 0 and ended.stdout == "" and (home / "out.onnx").is_file()
     lines = ended.stderr.splitlines()
-    assert lines[0].startswith("out.onnx: 0.0 MiB where float has") and max(map(len, lines)) <= 80
+    assert lines[0].startswith("out.onnx: 3 kB where float has 7 kB") and max(map(len, lines)) <= 80
     text = " ".join(ended.stderr.split())
     assert "calibrated on 3 pictures" in text and "on 3 pictures that it was not calibrated on" in text
     assert "heat maps change" in text or "another solution" in text
@@ -114,7 +114,7 @@ MISTAKES = {
     "no layer": (["--layer", "x"], 5, "has no layer 'x'"),
     "two sizes": (["--long-side", "64"], 2, "give one of --size"),
     "many concepts": (["-k", "99"], 2, "99 concepts are more"),
-    "itself": (["-o", "net.onnx"], 2, "is the network itself"),
+    "itself": (["-o", "net.onnx"], 2, "is what the file is to be made of"),
 }
 
 

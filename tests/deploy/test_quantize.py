@@ -364,5 +364,7 @@ def test_a_network_of_convolutions_with_computed_biases_is_refused() -> None:
     ]
     places = numpy_helper.from_array(np.array([0, 2, 3], np.int64), "places")
     network = model(nodes, [weights("w1", 3, 3, 3, 3), places], "end", 3)
-    with pytest.raises(ModelError, match=r"^net\.onnx: has no convolution whose weights and bias are constant"):
+    with pytest.raises(
+        ModelError, match=r"^net\.onnx: has no convolution over height and width whose weights and bias are constant"
+    ):
         quantized(network, HERE, floats, len(PICTURES))

@@ -194,6 +194,43 @@ def test_what_is_no_compiled_file_cannot_be_verified() -> None:
         verify(embedded_model())
 
 
+def test_what_a_file_is_made_of_is_not_written_over(bank: Path, tmp_path: Path) -> None:
+    """Tensors in further files included, which nobody names."""
+    network = tmp_path / "net.onnx"
+    onnx.save(onnx.load(embedded_model()), network, save_as_external_data=True, location="net.data")
+    before = (tmp_path / "net.data").read_bytes()
+    for output in (network, tmp_path / "net.data"):
+        with pytest.raises(UsageError, match="is what the file is to be made of"):
+            compile_fit(network, output, 2)
+    with pytest.raises(UsageError, match="is a folder"):
+        compile_bank(bank, tmp_path)
+    assert (tmp_path / "net.data").read_bytes() == before
+
+
+def test_a_bank_on_a_layer_that_can_be_negative_is_refused(bank: Path, tmp_path: Path) -> None:
+    made = onnx.load(embedded_model())
+    before = next(node for node in made.graph.node if "features" in node.output).input[0]
+    known = read_bank(bank)
+    signed = replace(known, fingerprint=replace(known.fingerprint, layer=before))
+    (tmp_path / "signed.npz").write_bytes(bank_bytes(signed))
+    with pytest.raises(ModelError, match=r"can be negative .* make .*signed\.npz again with --rectify or --split"):
+        compile_bank(tmp_path / "signed.npz", tmp_path / "c.onnx")
+
+
+def test_figures_that_no_float32_holds_are_refused(bank: Path, tmp_path: Path) -> None:
+    known = read_bank(bank)
+    beyond = replace(known, thresholds=np.full(3, 1e12, np.float32), peaks=np.full(3, 1e-30, np.float32))
+    (tmp_path / "beyond.npz").write_bytes(bank_bytes(beyond))
+    with pytest.raises(BankError, match=r"concept 0: has the threshold 1e\+12 and the peak 1e-30"):
+        compile_bank(tmp_path / "beyond.npz", tmp_path / "c.onnx")
+
+
+@pytest.mark.parametrize("opset", [17, 27])
+def test_an_opset_that_onnx_runtime_does_not_take_is_refused(opset: int, bank: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"opset: 18 to 26 are possible, found {opset}"):
+        compile_bank(bank, tmp_path / "c.onnx", Form(opset=opset))
+
+
 def test_a_place_that_cannot_be_written_is_an_output_error(bank: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):

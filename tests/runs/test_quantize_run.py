@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from PIL import Image
 
 from dff_onnx.backbone.cut import cut
@@ -20,6 +20,7 @@ from dff_onnx.backbone.model_file import load_model
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.errors import ModelError, NoImagesError, OutputError, UsageError
 from dff_onnx.export import export_file
+from dff_onnx.files import walk_pictures
 from dff_onnx.images import Resize
 from dff_onnx.records import Grid, Preprocessing
 from dff_onnx.runs.collect import Collected, Seen
@@ -229,7 +230,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "images": ({"images": 0}, UsageError, "at least 1 is needed"),
     "k": ({"k": 9}, UsageError, "9 concepts are more"),
     "folder": ({"on": "nowhere"}, UsageError, "no such folder"),
-    "on the model": ({"output": "net.onnx"}, UsageError, "is the network itself"),
+    "on the model": ({"output": "net.onnx"}, UsageError, "is what the file is to be made of"),
 }
 
 
@@ -256,6 +257,46 @@ def test_a_fixed_size_that_the_pictures_have_not_is_said(batch: int, folder: Pat
         quantize(tmp_path / "net.onnx", folder, tmp_path / "out.onnx", layer="relu2")
     found = quantize(tmp_path / "net.onnx", folder, tmp_path / "out.onnx", layer="relu2", resize=SMALL, k=2)
     assert found.effect.error < 0.1
+
+
+def test_what_is_calibrated_on_is_not_measured_on(net: Path, folder: Path, tmp_path: Path) -> None:
+    found = quantize(net, folder, tmp_path / "out.onnx", layer="relu2", resize=SMALL, k=2, on=folder, images=2)
+    assert (found.calibrated, found.effect.pictures) == (2, len(walk_pictures(folder)) - 2)
+    with pytest.raises(NoImagesError, match="holds no picture that is not calibrated on"):
+        quantize(net, folder, tmp_path / "out.onnx", layer="relu2", resize=SMALL, k=2, on=folder)
+
+
+def with_nodes(*nodes: NodeProto, **figures: Any) -> ModelProto:
+    """The network with further nodes behind `relu2`, the last of which is the layer `z`."""
+    made = network()
+    made.graph.node.extend(nodes)
+    made.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in figures.items())
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return made
+
+
+@pytest.mark.parametrize("kind", ["another domain", "one axis"])
+def test_what_the_tool_does_not_know_stays_in_float(kind: str, folder: Path, tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(0, 1, (8, 8, 1)).astype(np.float32)
+    made = {
+        "another domain": with_nodes(
+            helper.make_node("FusedConv", ["relu2", "w"], ["mixed"], domain="com.microsoft", activation="Relu"),
+            helper.make_node("Relu", ["mixed"], ["z"]),
+            w=rows[..., None],
+        ),
+        "one axis": with_nodes(
+            helper.make_node("Reshape", ["relu2", "flat"], ["line"]),
+            helper.make_node("Conv", ["line", "w"], ["mixed"]),
+            helper.make_node("Reshape", ["mixed", "grid"], ["grids"]),
+            helper.make_node("Relu", ["grids"], ["z"]),
+            w=rows, flat=np.array([0, 8, -1]), grid=np.array([0, 8, 8, 8]),
+        ),
+    }[kind]  # fmt: skip
+    (tmp_path / "net.onnx").write_bytes(made.SerializeToString())
+    found = quantize(tmp_path / "net.onnx", folder, tmp_path / "out.onnx", layer="z", resize=SMALL, k=2)
+    assert 0 < found.effect.error < 0.1 and found.layer == "z"
+    kinds = [node.op_type for node in load_model(tmp_path / "out.onnx").model.graph.node]
+    assert kinds.count("FusedConv") + kinds.count("Conv") == 3
 
 
 def test_too_few_pictures_are_said(net: Path, tmp_path: Path) -> None:
