@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+from PIL import Image
 
 from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.model_file import load_model
@@ -212,9 +213,7 @@ def test_a_changed_factorization_is_found(fit: Path) -> None:
 
 def test_a_factorization_is_compared_on_pictures_of_one_size(fit: Path, tmp_path: Path, folder: Path) -> None:
     free = changed(fit, told("resize", {"mode": "short", "pixels": 64}))
-    from conftest import picture
-
-    picture(8, 90, 200).save(folder / "8.png")
+    Image.open(folder / "0.png").rotate(90, expand=True).save(folder / "8.png")
     found = verify(free, folder)
     assert found.good and found.pictures == 7
     with pytest.raises(BankError, match="was made of another bank"):
