@@ -1,5 +1,12 @@
-"""IoU, coverage, CorLoc, the errors of ILSVRC, and how sure these figures are. Pure."""
+"""IoU, coverage, CorLoc, the errors of ILSVRC, average precision, and how sure these figures are. Pure."""
 
+from dff_onnx.metrics.average_precision import (
+    average_precision,
+    mean_over_queries,
+    positive_ranks,
+    precision_at,
+    ranking_of,
+)
 from dff_onnx.metrics.coverage import (
     Agreement,
     Assignment,
@@ -35,6 +42,7 @@ __all__ = [
     "PictureErrors",
     "agreement",
     "assigned",
+    "average_precision",
     "best_part_iou",
     "bootstrap_interval",
     "box_iou",
@@ -47,9 +55,13 @@ __all__ = [
     "mask_counts",
     "mean_error",
     "mean_of_ratios",
+    "mean_over_queries",
     "paired_permutation",
     "part_counts",
     "picture_errors",
+    "positive_ranks",
+    "precision_at",
+    "ranking_of",
     "single_part_iou",
     "union_counts",
 ]
