@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "dff_onnx"
 FLOORS = {
     "errors": -1,  # the ground: it stands on nothing
     "records": 0, "arrays": 0, "threads": 0, "progress": 0, "files": 0, "npy": 0, "plain_text": 0,
-    "npz_file": 1, "images": 1, "linear_head": 1, "factorization": 1, "maps": 1, "metrics": 1,
+    "npz_file": 1, "inert_pickle": 1, "images": 1, "linear_head": 1, "factorization": 1, "maps": 1, "metrics": 1,
     "backbone": 2, "concepts": 2, "cam": 2, "retrieval": 2, "store": 2, "datasets": 2,
     "export": 3, "deploy": 3, "report": 3,
     "zoo": 4, "learning": 4,

@@ -18,7 +18,8 @@ from weight_files import call, group, mapping, named, number, numbers, storage, 
 
 from dff_onnx.errors import CheckpointError
 from dff_onnx.export import export_file, open_checkpoint
-from dff_onnx.export.pickles import MOST_INSTRUCTIONS, run_pickle
+from dff_onnx.export.pickles import run_pickle
+from dff_onnx.inert_pickle import MOST_INSTRUCTIONS
 
 FLAT = np.arange(6, dtype=np.float32)
 BYTES = {"0": (6, FLAT.tobytes())}
