@@ -93,6 +93,16 @@ def read_original(path: str | Path, long_side: int, max_pixels: int = MAX_PIXELS
         return _pixels(upright if upright.size == size else upright.resize(size, Image.Resampling.BILINEAR))
 
 
+def read_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> Grid:
+    """Height and width of a picture after its EXIF turn; nothing is decoded.
+
+    Raises:
+        ImageError: when the file cannot be used.
+    """
+    with _opened(path, max_pixels) as (_, _, size):
+        return size
+
+
 Opened = tuple[Image.Image, "Image.Transpose | None", Grid]
 
 
