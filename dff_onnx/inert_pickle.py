@@ -86,7 +86,16 @@ class PickleMachine:
         opcode = self._opcodes[code]
         if opcode.name == "GLOBAL":  # two lines; the standard library's reader would look for escapes in them
             return opcode.name, tuple(stream.readline().removesuffix(b"\n").decode() for _ in range(2))
+        if opcode.name == "STRING":
+            return opcode.name, self._quoted(stream.readline())
         return opcode.name, opcode.arg.reader(stream) if opcode.arg else None
+
+    def _quoted(self, line: bytes) -> str:
+        """A text as protocol 0 writes it, without escapes: the standard library's reader warns of wrong ones."""
+        text = line.removesuffix(b"\n").decode("ascii")
+        if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0] or "\\" in text:
+            raise self.error("its pickle has a text that is not in quotes, or has escapes; save it by protocol 2")
+        return text[1:-1]
 
     def allowed(self, module: str, attribute: str) -> Name:
         """What a name stands for; a subclass lets some pass."""

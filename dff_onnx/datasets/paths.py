@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from dff_onnx.errors import DatasetError, NoImagesError, UsageError
@@ -66,6 +67,20 @@ def pictures_below(folder: Path) -> list[Path]:
         return walk_pictures(needed_folder(folder, "a folder of pictures"))
     except (UsageError, NoImagesError) as error:
         raise DatasetError(str(error)) from error
+
+
+def first_twice(names: Iterable[str]) -> str | None:
+    """The first name that was there before; None where no two are alike.
+
+    >>> first_twice(["a", "b", "a"])
+    'a'
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
