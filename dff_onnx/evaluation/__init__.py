@@ -12,6 +12,18 @@ from dff_onnx.evaluation.opening import Opened, VocChoice, open_boxes, open_mask
 from dff_onnx.evaluation.part_scores import PartFigures
 from dff_onnx.evaluation.part_text import parts_identity, parts_json, parts_markdown, parts_plot, parts_terminal
 from dff_onnx.evaluation.parts import PartPlan, evaluate_parts
+from dff_onnx.evaluation.published_retrieval import PublishedRetrieval, published_retrieval
+from dff_onnx.evaluation.retrieval_scores import (
+    PairedDifference,
+    QueryScore,
+    RetrievalFigures,
+    paired_difference,
+    score_rankings,
+    score_similarities,
+)
+from dff_onnx.evaluation.retrieval_stored import StoredRetrieval, read_retrieval, retrieval_identity, retrieval_json
+from dff_onnx.evaluation.retrieval_table import RetrievalRow, RetrievalTable, retrieval_tables
+from dff_onnx.evaluation.retrieval_text import retrieval_markdown, retrieval_plot, retrieval_terminal
 from dff_onnx.evaluation.scores import Figures, GroupClass, ImageScore
 from dff_onnx.evaluation.stored import figures_json, identity, read_figures
 from dff_onnx.evaluation.systems import KNOWN, ClassSettings, System, systems_named
@@ -29,9 +41,16 @@ __all__ = [
     "IlsvrcScore",
     "ImageScore",
     "Opened",
+    "PairedDifference",
     "PartFigures",
     "PartPlan",
+    "PublishedRetrieval",
+    "QueryScore",
+    "RetrievalFigures",
+    "RetrievalRow",
+    "RetrievalTable",
     "Row",
+    "StoredRetrieval",
     "System",
     "Table",
     "VocChoice",
@@ -56,12 +75,23 @@ __all__ = [
     "open_ilsvrc",
     "open_masks",
     "open_parts",
+    "paired_difference",
     "parts_identity",
     "parts_json",
     "parts_markdown",
     "parts_plot",
     "parts_terminal",
+    "published_retrieval",
     "read_figures",
+    "read_retrieval",
+    "retrieval_identity",
+    "retrieval_json",
+    "retrieval_markdown",
+    "retrieval_plot",
+    "retrieval_tables",
+    "retrieval_terminal",
+    "score_rankings",
+    "score_similarities",
     "systems_named",
     "tables",
     "terminal",
