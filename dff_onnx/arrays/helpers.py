@@ -39,6 +39,17 @@ def double(array: Array) -> Array:
     return xp.astype(array, xp.float64, copy=False)
 
 
+def at_least_single(array: Array) -> Array:
+    """The array in float32, or in float64 where it is that already: sums of float16 overflow, integers have no unit.
+
+    >>> import numpy as np
+    >>> at_least_single(np.ones(2, np.float16)).dtype.name
+    'float32'
+    """
+    xp = namespace_of(array)
+    return array if array.dtype == xp.float64 else xp.astype(array, xp.float32, copy=False)
+
+
 def zeros_like_with(shape: tuple[int, ...], array: Array, dtype: Array | None = None) -> Array:
     """Zeros of a shape beside `array`."""
     xp = namespace_of(array)
