@@ -10,6 +10,7 @@
     │   ├── CheckpointError            a file of weights
     │   ├── BankError                  a bank of concepts
     │   ├── DatasetError               a data set's annotations
+    │   ├── StoreError                 an index of descriptors
     │   └── ArrayError                 an array given to the library
     ├── DeviceError                6   the device asked for is not there
     ├── OutputError                7   a file cannot be written
@@ -82,6 +83,10 @@ class BankError(RefusedError):
 
 class DatasetError(RefusedError):
     """A data set's file that is missing, malformed, or does not belong to its picture."""
+
+
+class StoreError(RefusedError):
+    """An index that cannot be read, is damaged, or belongs to another backbone or descriptor."""
 
 
 class ArrayError(RefusedError, ValueError):

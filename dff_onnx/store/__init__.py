@@ -1,0 +1,20 @@
+"""Vectors of images and regions on disk: one protocol, in a SQLite file or on a PostgreSQL server."""
+
+from dff_onnx.store.entries import Entry, Stamp
+from dff_onnx.store.identity import Identity
+from dff_onnx.store.protocol import Block, Counts, ImageRecord, Kind, RegionRecord, VectorStore, check_not_empty
+from dff_onnx.store.sqlite_store import SqliteStore
+
+__all__ = [
+    "Block",
+    "Counts",
+    "Entry",
+    "Identity",
+    "ImageRecord",
+    "Kind",
+    "RegionRecord",
+    "SqliteStore",
+    "Stamp",
+    "VectorStore",
+    "check_not_empty",
+]

@@ -1,0 +1,88 @@
+"""Opens the SQLite file of an index, and judges it before anything is read from it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from dff_onnx.errors import OutputError, StoreError, UsageError
+from dff_onnx.store import schema
+from dff_onnx.store.identity import Identity
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """To read.
+
+    Raises:
+        UsageError: when there is no such file.
+        StoreError: when it is no index.
+    """
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "there is no such file"
+        raise UsageError(f"{path}: {found}; give an index that `dff-onnx index` made")
+    try:
+        return _judged(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        # Beside a file that may only be read, SQLite cannot make the files of its log; nobody writes there then.
+        if not _closed(path) or error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        return _judged(path, "mode=ro&immutable=1")
+
+
+def connect_to_write(path: Path, identity: Identity) -> sqlite3.Connection:
+    """To read and write; an index of this identity is made where there is nothing yet.
+
+    Raises:
+        StoreError: when it is no index.
+    """
+    connection = _opened(path, "mode=rwc")
+    try:
+        connection.execute("PRAGMA synchronous=FULL")  # what was put is there after a power cut
+        if schema.is_empty(connection):
+            schema.create(connection, identity.to_json())
+        schema.judge(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def make_folder(path: Path) -> None:
+    """The folder of a file that is to be written; OutputError when it cannot be made, UsageError for a folder."""
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give a file for the index")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _judged(path: Path, mode: str) -> sqlite3.Connection:
+    connection = _opened(path, mode)
+    try:
+        if schema.is_empty(connection):
+            raise StoreError("holds nothing at all, not even an empty index")
+        schema.judge(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _opened(path: Path, mode: str) -> sqlite3.Connection:
+    name = f"file:{quote(os.fsencode(path.absolute()))}?{mode}"
+    connection = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        schema.prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _closed(path: Path) -> bool:
+    """Whether no log lies beside the file that would belong to what it says."""
+    log = path.with_name(path.name + "-wal")
+    return not log.exists() or log.stat().st_size == 0
