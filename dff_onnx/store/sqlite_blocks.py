@@ -80,7 +80,8 @@ class SqliteBlocks:
             found[order[done : done + len(there)]] = block.vectors[places]
             done += len(there)
         if done < len(wanted):
-            raise StoreError(f"has no vector with the id {wanted[order[done]]} among its {self._kind}, or no longer")
+            gone = wanted[order[done]]
+            raise StoreError(f"has no {self._kind} with the id {gone}, or no longer; read its ids anew")
         return found
 
     def merge(self) -> None:

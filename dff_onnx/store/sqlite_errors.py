@@ -31,7 +31,7 @@ def speaking(where: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise StoreError(_named(where, error)) from error
+        raise _named(where, error) from error
     except DffError:
         raise
     except sqlite3.Error as error:
@@ -40,17 +40,24 @@ def speaking(where: str) -> Iterator[None]:
         raise _damaged(where, str(error)) from error
 
 
-def _named(where: str, error: DffError) -> str:
+def code_of(error: sqlite3.Error) -> int:
+    """SQLite's primary code. Errors of Python's module itself, as of text that is no UTF-8, have none: 1."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
+def _named(where: str, error: StoreError) -> StoreError:
     text = str(error)
     if text.startswith(where):
-        return text
-    return f"{where}: {text}; give an index that `dff-onnx index` made, or make it anew"
+        return error
+    if ";" in text:  # says what to do
+        return StoreError(f"{where}: {text}")
+    return StoreError(f"{where}: {text}; give an index that `dff-onnx index` made, or make it anew")
 
 
 def _translated(where: str, error: sqlite3.Error) -> DffError:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = code_of(error)
     if code == sqlite3.SQLITE_NOTADB:
-        return StoreError(f"{where}: is no index: not even a SQLite file; give one that `dff-onnx index` made")
+        return _named(where, StoreError("is not even a SQLite file"))
     if code in CANNOT_WRITE:
         return OutputError(f"{where}: {CANNOT_WRITE[code]} ({error})")
     return _damaged(where, str(error))

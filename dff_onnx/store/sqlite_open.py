@@ -10,6 +10,9 @@ from urllib.parse import quote
 from dff_onnx.errors import OutputError, StoreError, UsageError
 from dff_onnx.store import schema
 from dff_onnx.store.identity import Identity
+from dff_onnx.store.sqlite_errors import code_of
+
+HEADER = 100  # bytes
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -23,10 +26,11 @@ def connect(path: Path) -> sqlite3.Connection:
         found = "is a folder" if path.is_dir() else "there is no such file"
         raise UsageError(f"{path}: {found}; give an index that `dff-onnx index` made")
     try:
+        _check_header(path)
         return _judged(path, "mode=ro")
     except sqlite3.OperationalError as error:
         # Beside a file that may only be read, SQLite cannot make the files of its log; nobody writes there then.
-        if not _closed(path) or error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if not _closed(path) or code_of(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
         return _judged(path, "mode=ro&immutable=1")
 
@@ -37,6 +41,7 @@ def connect_to_write(path: Path, identity: Identity) -> sqlite3.Connection:
     Raises:
         StoreError: when it is no index.
     """
+    _check_header(path)
     connection = _opened(path, "mode=rwc")
     try:
         connection.execute("PRAGMA synchronous=FULL")  # what was put is there after a power cut
@@ -86,3 +91,18 @@ def _closed(path: Path) -> bool:
     """Whether no log lies beside the file that would belong to what it says."""
     log = path.with_name(path.name + "-wal")
     return not log.exists() or log.stat().st_size == 0
+
+
+def _check_header(path: Path) -> None:
+    """Refuses what is no SQLite file (SQLite takes a few bytes for an empty one), and a file that was cut off."""
+    if not path.exists():
+        return
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(HEADER)
+    if size and (len(header) < HEADER or not header.startswith(b"SQLite format 3\0")):
+        raise StoreError("is not even a SQLite file")
+    page = int.from_bytes(header[16:18], "big")
+    wanted = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
+    if size < wanted and _closed(path):  # else what is missing may be in the log
+        raise StoreError(f"was cut off: it has {size} of its {wanted} bytes")

@@ -101,7 +101,7 @@ def _in_order(found: dict[int, Any], ids: Sequence[int], what: Kind) -> list[Any
     try:
         return [found[number] for number in ids]
     except KeyError as error:
-        raise StoreError(f"has no {what} with the id {error}, or no longer") from error
+        raise StoreError(f"has no {what} with the id {error}, or no longer; read its ids anew") from error
 
 
 def _next_ids(connection: sqlite3.Connection, table: Kind, count: int) -> NDArray[np.int64]:
