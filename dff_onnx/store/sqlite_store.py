@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.store import schema, sqlite_records
-from dff_onnx.store.entries import Entry, Stamp, batch_of, path_bytes
+from dff_onnx.store.entries import Entry, Stamp, batch_of, next_state, path_bytes
 from dff_onnx.store.identity import Identity, check_same
 from dff_onnx.store.packing import rows_per_block
 from dff_onnx.store.protocol import Block, Counts, ImageRecord, Kind, RegionRecord
@@ -106,7 +106,7 @@ class SqliteStore:
             self._blocks["images"].append(Block(ids, ids, batch.vectors))
             if len(region_ids):
                 self._blocks["regions"].append(Block(region_ids, ids[batch.owners], batch.regions))
-            schema.count_change(connection)
+            self._note(batch.digest())
 
     def delete(self, paths: Collection[str]) -> int:
         stored = sorted({path_bytes(path) for path in paths})
@@ -114,7 +114,7 @@ class SqliteStore:
             ids = sqlite_records.ids_of(connection, stored)
             if len(ids):
                 self._forget(ids)
-                schema.count_change(connection)
+                self._note(b"\0".join(stored))
         return len(ids)
 
     def stamps(self) -> dict[str, Stamp]:
@@ -160,8 +160,8 @@ class SqliteStore:
     def attachment(self, name: str) -> bytes | None:
         return self._read(lambda connection: schema.read_about(connection, f"attached {name}"))
 
-    def changes(self) -> int:
-        return self._read(schema.read_changes)
+    def state(self) -> str:
+        return self._read(schema.read_state)
 
     def check(self) -> tuple[str, ...]:
         with speaking(self.where):
@@ -208,6 +208,10 @@ class SqliteStore:
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _note(self, change: bytes) -> None:
+        state = next_state(schema.read_state(self._connection), change)
+        schema.write_about(self._connection, "state", state.encode())
 
     def _forget(self, images: NDArray[np.int64]) -> None:
         if len(images):

@@ -135,10 +135,10 @@ def test_large_batches_and_small_ones_make_the_same_index(place) -> None:
 def test_a_batch_with_one_wrong_entry_changes_nothing(place, wrong, why) -> None:
     with place.write(identity_of()) as store:
         store.put([entry("old.jpg")])
-        changes = store.changes()
+        before = store.state()
         with pytest.raises(UsageError, match=why):
             store.put([entry("good.jpg"), wrong(entry("bad.jpg"))])
-        assert held(store) == written_down([entry("old.jpg")]) and store.changes() == changes
+        assert held(store) == written_down([entry("old.jpg")]) and store.state() == before
 
 
 def test_bytes_can_be_kept_beside_the_vectors(place) -> None:
@@ -150,17 +150,31 @@ def test_bytes_can_be_kept_beside_the_vectors(place) -> None:
         assert store.attachment("whitening") == bytes(range(256)) and store.check() == ()
 
 
-def test_changes_are_counted(place) -> None:
+def test_every_change_gives_another_state_and_nothing_else_does(place) -> None:
     with place.write(identity_of()) as store:
-        seen = [store.changes()]
-        store.put([entry("a.jpg")])
-        seen.append(store.changes())
-        store.delete(["a.jpg"])
-        seen.append(store.changes())
-        assert seen == sorted(set(seen))
+        seen = [store.state()]
+        for change in (
+            lambda: store.put([entry("a.jpg")]),
+            lambda: store.put([entry("a.jpg", seed=1)]),
+            lambda: store.delete(["a.jpg"]),
+        ):
+            change()
+            seen.append(store.state())
+        assert len(set(seen)) == 4
         store.put([])
         store.delete(["unknown.jpg"])
-        assert store.changes() == seen[-1]
+        store.compact()
+        store.attach("a", b"b")
+        assert store.state() == seen[-1]
+
+
+def test_equal_histories_give_equal_states(place) -> None:
+    states = []
+    for seed in (0, 0, 1):
+        with place.fresh().write(identity_of()) as store:
+            store.put([entry("a.jpg", seed=seed, regions=1), entry("b.jpg", label="herd")])
+            states.append(store.state())
+    assert states[0] == states[1] != states[2]
 
 
 def test_an_empty_index_says_so(place) -> None:

@@ -18,7 +18,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=1, max_size=12), rows=st.integers(1, 5))
 def test_an_index_is_a_dict(place, steps, rows) -> None:
     there = place.fresh()
