@@ -71,6 +71,13 @@ def postgres_here() -> None:
 
 
 @pytest.fixture(scope="session")
+def faiss_here() -> None:
+    """faiss, for the graphs beside indexes."""
+    if importlib.util.find_spec("faiss") is None:
+        skip_or_fail("needs faiss for graphs beside indexes: pip install faiss-cpu")
+
+
+@pytest.fixture(scope="session")
 def grad_cam_here() -> None:
     """The package grad-cam, which class maps are compared with."""
     packages = {"torch": "torch", "pytorch_grad_cam": "--no-deps grad-cam==1.5.7 ttach", "ttach": "ttach"}

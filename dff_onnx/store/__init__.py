@@ -2,6 +2,7 @@
 
 from dff_onnx.store.entries import Entry, Stamp
 from dff_onnx.store.identity import Identity
+from dff_onnx.store.opening import open_store, write_store
 from dff_onnx.store.postgres_store import PostgresStore
 from dff_onnx.store.protocol import Block, Counts, ImageRecord, Kind, RegionRecord, VectorStore, check_not_empty
 from dff_onnx.store.sqlite_store import SqliteStore
@@ -19,4 +20,6 @@ __all__ = [
     "Stamp",
     "VectorStore",
     "check_not_empty",
+    "open_store",
+    "write_store",
 ]

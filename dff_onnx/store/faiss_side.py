@@ -84,7 +84,7 @@ class FaissSide:
             raise StoreError(f"{path}: is no graph of an index, or is damaged; build it anew")
         if about.get("of") != _of(store, kind, store.state()):
             raise StoreError(f"{path}: was built of other {kind} than {store.where} holds now; build it anew")
-        return cls(faiss.downcast_index(faiss.deserialize_index(np.frombuffer(data, np.uint8))))
+        return cls(faiss.deserialize_index(np.frombuffer(data, np.uint8)))
 
     def __call__(self, queries: NDArray[np.floating], k: int, effort: int = 128) -> NDArray[np.int64]:
         """Ids `(q, k)` of near vectors, the nearest first; -1 where fewer were found.

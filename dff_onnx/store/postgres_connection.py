@@ -103,9 +103,12 @@ def speaking_to(url: PostgresUrl) -> Iterator[None]:
 
     try:
         yield
-    except DatabaseError as error:
-        raise _translated(url, error.args[0] if error.args else "") from error
-    except (Error, OSError, struct.error, EOFError) as error:  # the driver's words for a line that broke
+    except (Error, OSError, struct.error, EOFError) as error:  # the last three: of a line that broke
+        said: BaseException | None = error
+        while said is not None:  # where the driver cannot say goodbye it says so, and not why it wanted to
+            if isinstance(said, DatabaseError):
+                raise _translated(url, said.args[0] if said.args else "") from error
+            said = said.__context__
         raise NetworkError(
             f"{url.shown}: the server went away or is not there ({str(error)[:160]}); nothing is half-written: "
             "see that it runs and run the command again, it goes on where it was"

@@ -1,0 +1,91 @@
+"""A graph beside an index: made of it, refused once it is old."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_entries import entry, identity_of
+
+from dff_onnx.errors import StoreError, UsageError
+from dff_onnx.store import Entry, SqliteStore, Stamp, open_store
+from dff_onnx.store.faiss_side import FaissSide, beside, recall
+
+
+@pytest.fixture
+def rows() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((50, 32))
+    return (centres[np.arange(2000) % 50] + 0.3 * rng.standard_normal((2000, 32))).astype(np.float16)
+
+
+@pytest.fixture
+def store(path: Path, rows: np.ndarray, request: pytest.FixtureRequest):
+    request.getfixturevalue("faiss_here")
+    with SqliteStore.write(path, identity_of(dimensions=32)) as store:
+        store.put([Entry(f"{n:04}.jpg", Stamp(n, ""), row, row[None], [box()], [1.0]) for n, row in enumerate(rows)])
+        yield store
+
+
+def box():
+    from dff_onnx.records import Box
+
+    return Box(0, 0, 1, 1)
+
+
+def test_a_graph_finds_most_of_the_exact_neighbours(store: SqliteStore, rows: np.ndarray, path: Path) -> None:
+    built = FaissSide.build(store, beside(path))
+    opened = FaissSide.open(store, beside(path))
+    queries = rows[::100].astype(np.float32)
+    exact = 1 + np.argsort(-(queries @ rows.astype(np.float32).T), kind="stable")[:, :10]
+    assert recall(built(queries, 10), exact) > 0.9
+    assert (built(queries, 10) == opened(queries, 10)).all()
+    assert (opened(queries[:1], 3000)[0] == -1).sum() >= 1000
+
+
+def test_a_graph_older_than_its_index_is_refused(store: SqliteStore, path: Path) -> None:
+    FaissSide.build(store, beside(path))
+    store.put([entry("new.jpg", dimensions=32)])
+    with pytest.raises(StoreError, match=r"index\.db\.images\.faiss: was built of other images than .*build it anew"):
+        FaissSide.open(store, beside(path))
+    FaissSide.build(store, beside(path))
+    FaissSide.open(store, beside(path))
+    store.compact()
+    FaissSide.open(store, beside(path))
+
+
+def test_a_graph_of_images_is_none_of_regions(store: SqliteStore, path: Path) -> None:
+    FaissSide.build(store, path.with_name("x"), "regions")
+    assert FaissSide.open(store, path.with_name("x"), "regions")(np.ones((1, 32)), 2).shape == (1, 2)
+    with pytest.raises(StoreError, match="was built of other images"):
+        FaissSide.open(store, path.with_name("x"))
+
+
+def test_a_damaged_graph_is_refused_before_faiss_reads_it(store: SqliteStore, path: Path) -> None:
+    FaissSide.build(store, beside(path))
+    whole = beside(path).read_bytes()
+    for bad in (b"", b"{}", b"[]\n", b"[" * 5000, whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), whole[5:]):
+        beside(path).write_bytes(bad)
+        with pytest.raises(StoreError, match="is no graph of an index, or is damaged; build it anew"):
+            FaissSide.open(store, beside(path))
+    beside(path).unlink()
+    with pytest.raises(UsageError, match=r"cannot be read .* build it of its index first"):
+        FaissSide.open(store, beside(path))
+
+
+@pytest.mark.usefixtures("faiss_here")
+def test_an_empty_index_has_no_graph(path: Path) -> None:
+    with SqliteStore.write(path, identity_of()) as store, pytest.raises(StoreError, match="holds no images yet"):
+        FaissSide.build(store, beside(path))
+
+
+def test_what_is_not_installed_is_named_with_how_to_get_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    store = SqliteStore.write(path, identity_of())
+    with pytest.raises(UsageError, match=r"pip install 'dff-onnx\[ann\]'"):
+        FaissSide.build(store, beside(path))
+    with pytest.raises(UsageError, match=r"pip install 'dff-onnx\[postgres\]'"):
+        open_store("postgresql://localhost/x")
+    store.close()
