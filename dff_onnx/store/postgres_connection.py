@@ -19,7 +19,8 @@ from typing import Any
 from dff_onnx.errors import DffError, NetworkError, OutputError, StoreError, UsageError
 from dff_onnx.store.postgres_url import PostgresUrl
 
-PATIENCE = 10  # seconds for a connection or a lock
+PATIENCE = 10.0  # seconds for a connection
+LOCK_PATIENCE = 10  # seconds for a lock
 CANNOT_WRITE = {
     "53100": "the server's disk is full",
     "55P03": "another program holds its tables locked",
@@ -53,7 +54,8 @@ class Postgres:
                 application_name=f"dff-onnx process {os.getpid()} on {socket.gethostname()}"[:63],
                 **_address(url),
             )
-            self.run(f"SET lock_timeout = '{PATIENCE}s'")
+            self._connection._usock.settimeout(None)  # else the driver gives up on every statement that takes longer
+            self.run(f"SET lock_timeout = '{LOCK_PATIENCE}s'")
 
     def run(self, statement: str, **values: Any) -> list[list[Any]]:
         """Rows of a statement; `:name` stands for a value."""

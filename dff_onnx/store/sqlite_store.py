@@ -32,7 +32,16 @@ T = TypeVar("T")
 
 
 class SqliteStore:
-    """A `VectorStore` in a file. `open` reads, `write` writes, too, and makes the file where there is none."""
+    """A `VectorStore` in a file. `open` reads, `write` writes, too, and makes the file where there is none.
+
+    >>> import tempfile
+    >>> from dff_onnx.records import Fingerprint, Preprocessing
+    >>> identity = Identity(Fingerprint("ab" * 32, "relu5_4", Preprocessing()), "dff", 2)
+    >>> with tempfile.TemporaryDirectory() as folder, SqliteStore.write(Path(folder) / "index.db", identity) as store:
+    ...     store.put([Entry("cow.jpg", Stamp(1234, "mtime:1"), np.ones(2))])
+    ...     print([block.vectors.tolist() for block in store.blocks("images")], store.find("cow.jpg").id)
+    [[[1.0, 1.0]]] 1
+    """
 
     def __init__(
         self, path: Path, connection: sqlite3.Connection, full: int | None = None, lock: WriterLock | None = None

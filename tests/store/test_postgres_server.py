@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from made_entries import entry, held, identity_of, written_down
 
+import dff_onnx.store.postgres_connection as connection
 from dff_onnx.errors import NetworkError, OutputError, StoreError, UsageError
 from dff_onnx.store import Entry, PostgresStore, Stamp, open_store, write_store
 from dff_onnx.store.faiss_side import recall
@@ -79,6 +81,19 @@ def test_a_server_that_is_not_there_is_told_of_without_the_password(tmp_path: Pa
                 f"postgresql://ann:secret@{where.partition('?')[0]}/x?{where.partition('?')[2]}".rstrip("?")
             )
         assert "secret" not in str(error.value) and error.value.exit_code == 8
+
+
+def test_a_server_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NetworkError, match="is not there"):
+        PostgresStore.open(f"postgresql://ann@127.0.0.1:{silent.getsockname()[1]}/x?sslmode=disable")
+
+
+def test_a_statement_may_take_longer_than_connecting(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 2.0)
+    slow = Postgres(parse_postgres(server.get_uri()))
+    assert slow.run("SELECT 1 FROM pg_sleep(2.5)") == [[1]]
+    slow.close()
 
 
 def test_a_database_that_is_not_there_is_told_of(server: Any) -> None:
@@ -247,9 +262,7 @@ def test_a_search_really_goes_by_the_graph(url: str, admin: Postgres) -> None:
 def test_tables_that_another_program_holds_locked_are_told_of(
     url: str, admin: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dff_onnx.store.postgres_connection as connection
-
-    monkeypatch.setattr(connection, "PATIENCE", 1)
+    monkeypatch.setattr(connection, "LOCK_PATIENCE", 1)
     with PostgresStore.write(url, identity_of()) as store:
         schema = parse_postgres(url).schema
         with admin.transaction():

@@ -123,17 +123,16 @@ def test_a_path_that_leads_out_of_the_folder_is_not_given_out(filled: Path) -> N
 
 def test_nothing_of_what_was_deleted_stays_in_the_file(path: Path) -> None:
     secret = np.frombuffer(b"secretly" * 128, np.float16)
+    words = (b"secretly", b"hidden-name", b"hidden-mark", b"hidden-label")
     with SqliteStore.write(path, identity_of(dimensions=512), 64) as store:
         store.put([entry(f"{n:03}.jpg", dimensions=512) for n in range(100)])
-        store.put([Entry("hidden-name.jpg", Stamp(1, "hidden-mark"), secret, secret[None], [secret_box()], [1.0])])
+        hidden = Stamp(1, "hidden-mark")
+        store.put([Entry("hidden-name.jpg", hidden, secret, secret[None], [secret_box()], [1.0], "hidden-label")])
         store.put([entry(f"{n:03}.jpg", dimensions=512) for n in range(100, 200)])
-        for word in (b"secretly", b"hidden-name", b"hidden-mark"):
-            assert word in everything(path)
+        assert all(word in everything(path) for word in words)
         store.delete(["hidden-name.jpg"])
-        store.compact()
-        for word in (b"secretly", b"hidden-name", b"hidden-mark"):
-            assert word not in everything(path)
         assert store.check() == ()
+    assert not any(word in everything(path) for word in words)
 
 
 def secret_box():
@@ -165,3 +164,21 @@ def test_deleting_and_adding_again_compacts_to_the_blocks_of_a_new_index(path: P
         store.put(entries)
         store.compact()
         assert path.stat().st_size <= size
+
+
+def test_small_batches_leave_few_blocks(path: Path) -> None:
+    with SqliteStore.write(path, identity_of(), 64) as store:
+        for n in range(300):
+            store.put([entry(f"{n:03}.jpg")])
+            sizes = [len(block.ids) for block in store.blocks("images")]
+            assert sum(sizes) == n + 1 and len(sizes) <= n // 64 + 7 and max(sizes) <= 64
+
+
+def test_compacting_fills_every_block_but_the_last(path: Path) -> None:
+    with SqliteStore.write(path, identity_of(), 64) as store:
+        store.put([entry(f"{n:03}.jpg") for n in range(640)])
+        store.delete([f"{n:03}.jpg" for n in range(200, 640, 7)])
+        left = store.counts().images
+        store.compact()
+        sizes = [len(block.ids) for block in store.blocks("images")]
+        assert sizes == [64] * (left // 64) + [left % 64] and store.check() == ()
