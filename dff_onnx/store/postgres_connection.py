@@ -88,6 +88,8 @@ class Postgres:
 
     def close(self) -> None:
         """Ends the connection; a second call does nothing."""
+        with suppress(DffError):
+            self.run("SELECT pg_advisory_unlock_all()")  # the server notices the end of a connection a little later
         with suppress(Exception):
             self._connection.close()
 

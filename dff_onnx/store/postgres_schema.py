@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 from dff_onnx.errors import OutputError, StoreError, UsageError
 from dff_onnx.store.identity import Identity
 from dff_onnx.store.postgres_connection import Postgres
 
 FORMAT = b"dff-onnx/postgresql/1"
+ATTEMPTS = 11
+PAUSE = 0.2  # seconds between them
 COLUMNS = {
     "about": "name text PRIMARY KEY, value bytea NOT NULL",
     "images": "id bigint PRIMARY KEY, path bytea NOT NULL UNIQUE, size bigint NOT NULL, mark text NOT NULL, "
@@ -89,14 +92,17 @@ def read_figure(server: Postgres, name: str) -> int:
 
 
 def be_the_writer(server: Postgres) -> None:
-    """Until the connection ends, however it ends.
+    """Until the connection ends, however it ends; the server may take a moment to notice that one ended.
 
     Raises:
         OutputError: when another is, naming its process.
     """
     key = int.from_bytes(hashlib.sha256(f"dff-onnx {server.url.schema}".encode()).digest()[:8], "big", signed=True)
-    if server.run("SELECT pg_try_advisory_lock(:key)", key=key)[0][0]:
-        return
+    for attempt in range(ATTEMPTS):
+        if server.run("SELECT pg_try_advisory_lock(:key)", key=key)[0][0]:
+            return
+        if attempt + 1 < ATTEMPTS:
+            time.sleep(PAUSE)
     holders = server.run(
         "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' "
         "AND granted AND (classid::bigint << 32) | objid::bigint = :key",
