@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import resource
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.arrays.halves import widen
 from dff_onnx.records import Box, Fingerprint, Preprocessing
 from dff_onnx.store import Block, Entry, Identity, Kind, SqliteStore, Stamp, VectorStore
 from dff_onnx.threads import available_cores, in_order
@@ -138,8 +140,12 @@ def top(
     ids = np.full((len(queries), k), -1, np.int64)
     columns = np.ascontiguousarray(queries.T)
 
+    own = threading.local()
+
     def candidates(piece: Block) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        products = (piece.vectors.astype(np.float32) @ columns).T
+        if not hasattr(own, "wide"):
+            own.wide = np.empty((PIECE, len(columns)), np.float32)
+        products = (widen(piece.vectors, own.wide[: len(piece.ids)]) @ columns).T
         floor = best[:, -1:].copy()  # as it is by now: a lower one lets more through, which merging sorts out
         rows, places = np.nonzero(products > floor)
         counts = np.bincount(rows, minlength=len(queries))

@@ -91,7 +91,10 @@ class Batch:
 
     def digest(self) -> bytes:
         """Of all of it."""
-        said = [(e.path, e.stamp, e.label, list(e.boxes), list(map(float, e.scores))) for e in self.entries]
+        said = [
+            (e.path, e.stamp.size, e.stamp.mark, e.label, list(e.boxes), list(map(float, e.scores)))
+            for e in self.entries
+        ]
         whole = hashlib.sha256(ascii(said).encode())
         whole.update(self.vectors.tobytes())
         whole.update(self.regions.tobytes())
