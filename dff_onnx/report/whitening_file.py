@@ -1,0 +1,113 @@
+"""A whitening of descriptors in a `.npz`: what it is, and of which descriptors. Equal whitenings have equal bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dff_onnx.errors import RefusedError
+from dff_onnx.npz_file import NpzForm, fingerprint_of, npz_bytes, read_about, read_npz, refusing, texts_of
+from dff_onnx.records import Fingerprint
+from dff_onnx.retrieval import Whitening
+
+FORM = NpzForm(
+    what="a whitening",
+    maker="dff-onnx whiten",
+    format="dff-onnx/whitening/1",
+    sides={"mean": 1, "projection": 2},
+    largest=2**30,  # 16 000 dimensions
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WhiteningFile:
+    """A whitening, and what it was learnt on.
+
+    Attributes:
+        whitening: in float32.
+        fingerprint: of the network.
+        descriptor: its kind.
+        settings: of the descriptor, as plain values of JSON.
+        folder: that the pictures were in, as text.
+        pictures, vectors: how many.
+
+    Raises:
+        RefusedError: when these do not belong together, or hold values that cannot be.
+    """
+
+    whitening: Whitening
+    fingerprint: Fingerprint
+    descriptor: str
+    settings: Mapping[str, Any]
+    folder: str
+    pictures: int
+    vectors: int
+
+    def __post_init__(self) -> None:
+        mean, projection = self.whitening.mean, self.whitening.projection
+        if projection.ndim != 2 or mean.shape != projection.shape[1:] or 0 in projection.shape:
+            raise RefusedError(f"its mean has the shape {mean.shape} and its projection {projection.shape}")
+        if not (np.isfinite(mean).all() and np.isfinite(projection).all()):
+            raise RefusedError("it holds values that are not finite")
+        if not isinstance(self.settings, dict) or any(
+            type(n) is not int or n < 1 for n in (self.pictures, self.vectors)
+        ):
+            raise RefusedError("what it says of its descriptors is damaged")
+
+    def wanted(self) -> dict[str, Any]:
+        """What two files must share for one to be the other made again."""
+        return {
+            "fingerprint": self.fingerprint.to_dict(),
+            "descriptor": self.descriptor,
+            "settings": json.loads(json.dumps(self.settings)),
+            "folder": self.folder,
+        }
+
+
+def whitening_bytes(file: WhiteningFile) -> bytes:
+    """As it is written."""
+    arrays = {"mean": file.whitening.mean, "projection": file.whitening.projection}
+    return npz_bytes(FORM, arrays, {**file.wanted(), "pictures": file.pictures, "vectors": file.vectors})
+
+
+def whitening_sha256(file: WhiteningFile) -> str:
+    """Of the file."""
+    return hashlib.sha256(whitening_bytes(file)).hexdigest()
+
+
+def read_whitening(path: str | Path) -> WhiteningFile:
+    """Reads a whitening back. No code in the file runs, and nothing is unpacked before its size is known.
+
+    Raises:
+        UsageError: when there is no such file.
+        RefusedError: when it holds no whitening, is damaged, or larger than it can be.
+    """
+    path = Path(path)
+    with refusing(path, FORM):
+        arrays, about = read_npz(path, FORM)
+        return WhiteningFile(
+            whitening=Whitening(arrays["mean"], arrays["projection"]),
+            fingerprint=fingerprint_of(about["fingerprint"]),
+            descriptor=texts_of([about["descriptor"]], "descriptors")[0],
+            settings=about["settings"],
+            folder=texts_of([about["folder"]], "folders")[0],
+            pictures=about["pictures"],
+            vectors=about["vectors"],
+        )
+
+
+def read_wanted(path: Path) -> dict[str, Any]:
+    """What `WhiteningFile.wanted` gave, as the file says it; nothing of it is judged but that it is a whitening.
+
+    Raises:
+        UsageError, RefusedError: as `read_whitening`.
+    """
+    with refusing(path, FORM):
+        about = read_about(path, FORM)
+        return {key: about[key] for key in ("fingerprint", "descriptor", "settings", "folder")}

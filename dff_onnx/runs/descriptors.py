@@ -1,0 +1,230 @@
+"""Pictures become descriptors: one vector for each, and vectors with boxes for its parts.
+
+Every kind is parts that are added up: the whole picture, the squares of R-MAC's grid, or the concepts of a
+factorization of this picture alone. A whitening, where there is one, is of the parts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dff_onnx.arrays import Array, namespace_of, to_numpy
+from dff_onnx.backbone.protocol import Activations
+from dff_onnx.errors import UsageError
+from dff_onnx.factorization import factorize
+from dff_onnx.images import Picture, read_query
+from dff_onnx.maps import mask, upsample
+from dff_onnx.maps.regions import regions_of
+from dff_onnx.records import Box, Grid
+from dff_onnx.retrieval import (
+    Whitening,
+    concept_vectors,
+    crow,
+    energy_shares,
+    gem,
+    mac,
+    normalized,
+    over_scales,
+    region_vectors,
+    regions,
+    spoc,
+    target_sizes,
+    ucrow,
+)
+from dff_onnx.runs.collect import rows_of
+
+Kind = Literal["dff", "rmac", "mac", "spoc", "gem", "crow", "ucrow"]
+Weights = Literal["equal", "energy", "root"]
+POOLINGS = {"mac": mac, "spoc": spoc, "gem": gem, "crow": crow, "ucrow": ucrow}
+HALF_PEAK = 0.5  # of a concept's peak in its picture: what its box is around
+STRIDE = 32  # pixels a side that every network can look at
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorSettings:
+    """What describes a picture.
+
+    Attributes:
+        kind: of descriptor.
+        size: pixels of the longer side; nothing is enlarged.
+        k: concepts of a picture, for `dff`; fewer where it has fewer cells.
+        weights: of the concepts in the sum, for `dff`: see `retrieval.concept_descriptors`.
+        levels: of R-MAC's grid.
+        scales: of the picture; the descriptors of all are added up, parts are those of the first.
+    """
+
+    kind: Kind = "dff"
+    size: int = 320
+    k: int = 8
+    weights: Weights = "root"
+    levels: int = 3
+    scales: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        for value, choices in ((self.kind, Kind), (self.weights, Weights)):
+            if value not in get_args(choices):
+                raise UsageError(f"descriptor: {value!r} is not one of {', '.join(get_args(choices))}")
+        if min(self.k, self.levels) < 1 or not self.scales or not all(0 < scale <= 1 for scale in self.scales):
+            raise UsageError(
+                f"descriptor: k and levels of at least 1 and scales from 0 to 1 are needed, found {self.k}, "
+                f"{self.levels}, {self.scales}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What two descriptors must share to be compared, as JSON stores it."""
+        own: dict[str, Any] = {}
+        if self.kind == "dff":
+            own = {"k": self.k, "weights": self.weights}
+        elif self.kind == "rmac":
+            own = {"levels": self.levels}
+        return {"size": self.size, "scales": list(self.scales), **own}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Described:
+    """The descriptors of a picture.
+
+    Attributes:
+        vector: `(d,)` of unit length; zeros for a picture without activations.
+        parts: `(p, d)` each of unit length; none for kinds that look at the whole picture.
+        boxes: of the parts, in pixels of the file's picture.
+        scores: of the parts, 0..1: a concept's share of the energy; 1 for squares.
+    """
+
+    vector: Floats
+    parts: Floats
+    boxes: tuple[Box, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Describer:
+    """Makes the descriptors of pictures.
+
+    Attributes:
+        activations: the network.
+        settings: what kind.
+        whitening: of the parts, None where there is none.
+    """
+
+    activations: Activations
+    settings: DescriptorSettings = field(default_factory=DescriptorSettings)
+    whitening: Whitening | None = None
+
+    def read(self, path: Path, box: Box | None = None) -> Picture:
+        """A picture, or a part of one, as large as it is looked at.
+
+        Raises:
+            ImageError: when the file cannot be used.
+            UsageError: for a box outside the picture.
+        """
+        return read_query(path, box, self.settings.size)
+
+    def describe(self, picture: Picture) -> Described:
+        """The descriptors of a picture."""
+        found = [self._parts(pixels) for pixels in self._sizes(picture.pixels)]
+        whole = over_scales([np.asarray(to_numpy(self._summed(one)), np.float32)[None] for one in found])[0]
+        first = found[0]
+        wanted = [i for i, box in enumerate(first.boxes) if box is not None]
+        parts = np.asarray(to_numpy(self._whitened(first.vectors)), np.float32)[wanted]
+        boxes = tuple(_on_file(box, picture) for box in first.boxes if box is not None)
+        return Described(whole, parts, boxes, tuple(first.scores[i] for i in wanted))
+
+    def part_vectors(self, picture: Picture) -> Floats:
+        """What a whitening is learnt on: the parts at all scales, unit length, `(p, c)`, none of them zero."""
+        rows = np.concatenate([to_numpy(self._parts(pixels).vectors) for pixels in self._sizes(picture.pixels)])
+        return np.asarray(rows[rows.any(axis=1)], np.float32)
+
+    def _sizes(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+        sizes = target_sizes(Grid(*pixels.shape[:2]), STRIDE, self.settings.scales)
+        return [_resized(pixels, size) for size in sizes]
+
+    def _parts(self, pixels: NDArray[np.uint8]) -> _Parts:
+        X, size = self.activations(pixels[None]), Grid(*pixels.shape[:2])
+        if self.settings.kind == "dff":
+            return _concepts(X, size, self.settings)
+        if self.settings.kind == "rmac":
+            return _squares(X, size, self.settings.levels)
+        return _Parts(normalized(POOLINGS[self.settings.kind](X)), np.ones(1), (None,), (1.0,), size)
+
+    def _whitened(self, vectors: Array) -> Array:
+        return vectors if self.whitening is None else self.whitening(vectors)
+
+    def _summed(self, parts: _Parts) -> Array:
+        vectors = self._whitened(parts.vectors)
+        xp = namespace_of(vectors)
+        weights = xp.asarray(parts.weights, dtype=vectors.dtype)
+        return normalized(xp.sum(weights[:, None] * vectors, axis=0, keepdims=True))[0, :]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """The parts of a picture at one size.
+
+    Attributes:
+        vectors: `(p, c)`, of unit length.
+        weights: `(p,)` in the sum.
+        boxes: in pixels of this size; None for a part that is not one of its own: the whole, a concept nobody sees.
+        scores: of the parts.
+        size: of the picture.
+    """
+
+    vectors: Array
+    weights: NDArray[np.float64]
+    boxes: tuple[Box | None, ...]
+    scores: tuple[float, ...]
+    size: Grid
+
+
+def _concepts(X: Array, size: Grid, settings: DescriptorSettings) -> _Parts:
+    xp, grid, rows = namespace_of(X), Grid(*X.shape[2:]), rows_of(X)
+    if not bool(xp.any(rows > 0)):
+        return _Parts(xp.zeros((1, X.shape[1]), dtype=X.dtype), np.ones(1), (None,), (0.0,), size)
+    found = factorize(rows, min(settings.k, *rows.shape), threads=1)
+    shares = np.asarray(to_numpy(energy_shares(found.W, found.H)), np.float64)
+    weights = {"equal": np.ones_like(shares), "energy": shares, "root": np.sqrt(shares)}[settings.weights]
+    heat = np.asarray(to_numpy(found.H), np.float32).T.reshape(-1, grid.height, grid.width)
+    maps = upsample(heat, size.height, size.width)
+    masks = regions_of(mask(maps, HALF_PEAK * maps.max(axis=(1, 2))))
+    boxes = tuple(one.regions[0].box if one.regions else None for one in masks)
+    return _Parts(concept_vectors(found.W, found.H), weights, boxes, tuple(shares.tolist()), size)
+
+
+def _squares(X: Array, size: Grid, levels: int) -> _Parts:
+    grid = Grid(*X.shape[2:])
+    windows = regions(grid.height, grid.width, levels)
+    down, across = size.height / grid.height, size.width / grid.width
+    boxes = tuple(
+        Box(*(round(v) for v in (w.x * across, w.y * down, (w.x + w.width) * across, (w.y + w.height) * down)))
+        for w in windows
+    )
+    return _Parts(region_vectors(X, windows)[0], np.ones(len(windows)), boxes, (1.0,) * len(windows), size)
+
+
+def _on_file(box: Box, picture: Picture) -> Box:
+    """A box in the pixels of the file's picture, at least one pixel large."""
+    full, size = picture.original, Grid(*picture.pixels.shape[:2])
+    x0, x1 = _stretched(box.x0, box.x1, full.width / size.width, full.width)
+    y0, y1 = _stretched(box.y0, box.y1, full.height / size.height, full.height)
+    return Box(x0, y0, x1, y1)
+
+
+def _stretched(low: int, high: int, factor: float, most: int) -> tuple[int, int]:
+    start = min(int(low * factor), most - 1)
+    return start, max(start + 1, min(math.ceil(high * factor), most))
+
+
+def _resized(pixels: NDArray[np.uint8], size: Grid) -> NDArray[np.uint8]:
+    if pixels.shape[:2] == (size.height, size.width):
+        return pixels
+    image = Image.fromarray(pixels).resize((size.width, size.height), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.uint8)
