@@ -32,7 +32,7 @@ def solved(Ht: Array, B: Array, Q: Array) -> Array:
 
     >>> import numpy as np
     >>> Q = np.array([[1.0, 0.5], [0.5, 1.0]])
-    >>> solved(np.ones((2, 1)), np.array([[1.0], [0.25]]), Q).tolist()
+    >>> solved(np.ones((2, 1)), np.array([[1.0], [0.25]]), Q).round(6).tolist()
     [[1.0], [0.0]]
     """
     xp = namespace_of(Ht)

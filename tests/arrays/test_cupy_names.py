@@ -13,8 +13,8 @@ IN_CUPY = set(
     """
     abs all any arange argmax argmin argsort asarray astype broadcast_to ceil clip concatenate count_nonzero
     cumsum empty empty_like exp expand_dims flip float32 float64 floor full full_like int32 int64 isdtype isfinite
-    linalg.eigh log log1p max maximum mean min minimum moveaxis ndarray nonzero ones ones_like permute_dims reshape
-    round searchsorted sort sqrt squeeze stack sum take tile uint8 unique_values where zeros zeros_like bool
+    linalg.eigh linalg.solve log log1p max maximum mean min minimum moveaxis ndarray nonzero ones ones_like permute_dims
+    reshape round searchsorted sort sqrt squeeze stack sum take tile uint8 unique_values where zeros zeros_like bool
     cumulative_sum isnan concat matmul matrix_transpose
     """.split()
 )  # fmt: skip

@@ -74,6 +74,7 @@ def test_an_index_of_another_version_or_without_identity_is_refused(url: str, ad
         PostgresStore.open(url)
 
 
+@pytest.mark.usefixtures("postgres_here")
 def test_a_server_that_is_not_there_is_told_of_without_the_password(tmp_path: Path) -> None:
     for where in ("localhost:1", f"?host={tmp_path}"):
         with pytest.raises(NetworkError, match="went away or is not there") as error:
@@ -83,6 +84,7 @@ def test_a_server_that_is_not_there_is_told_of_without_the_password(tmp_path: Pa
         assert "secret" not in str(error.value) and error.value.exit_code == 8
 
 
+@pytest.mark.usefixtures("postgres_here")
 def test_a_server_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NetworkError, match="is not there"):
