@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,9 +80,9 @@ def write_npz(path: Path, form: NpzForm, arrays: Mapping[str, NDArray[Any]], abo
         _fill(file, form, arrays, about)
 
 
-def read_npz(path: Path, form: NpzForm) -> tuple[Arrays, dict[str, Any]]:
+def read_npz(file: Path | BinaryIO, form: NpzForm) -> tuple[Arrays, dict[str, Any]]:
     """The arrays of a file, and its JSON, of which only `format` was judged. Use it inside `refusing`."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         entries = _entries(archive, form)
         sides = {**form.sides, **form.optional}
         names = [name for name in sides if name in entries]
@@ -108,14 +108,29 @@ def refusing(path: Path, form: NpzForm) -> Iterator[None]:
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "there is no such file"
         raise UsageError(f"{path}: {found}; give {form.what} that `{form.maker}` wrote")
+    with refusing_content(str(path), form):
+        yield
+
+
+@contextmanager
+def refusing_content(name: str, form: NpzForm) -> Iterator[None]:
+    """The same for contents that lie elsewhere than in a file of their own.
+
+    Args:
+        name: of what holds them.
+        form: of the contents.
+
+    Raises:
+        RefusedError: as `refusing`.
+    """
     try:
         yield
     except RefusedError as error:
-        raise form.error(f"{path}: {error}; give {form.what} that `{form.maker}` wrote, or make it again") from error
+        raise form.error(f"{name}: {error}; give {form.what} that `{form.maker}` wrote, or make it again") from error
     except DAMAGE as error:
         found = ascii(str(error)[:120]) if str(error) else type(error).__name__
         raise form.error(
-            f"{path}: cannot be read as {form.what} ({found}); give one that `{form.maker}` wrote, or make it again"
+            f"{name}: cannot be read as {form.what} ({found}); give one that `{form.maker}` wrote, or make it again"
         ) from error
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.concepts.foreground import ForegroundModel
-from dff_onnx.errors import BankError
+from dff_onnx.errors import BankError, RefusedError
 from dff_onnx.images import Resize
 from dff_onnx.npz_file import NpzForm, fingerprint_of, npz_bytes, read_npz, refusing
 from dff_onnx.plain_text import is_plain
@@ -145,12 +145,27 @@ def check_belongs(bank: Bank, fingerprint: Fingerprint, path: str | Path, other:
     check_fingerprint(bank.fingerprint, fingerprint, path, other)
 
 
-def check_fingerprint(wanted: Fingerprint, found: Fingerprint, path: str | Path, other: str) -> None:
-    """As `check_belongs`, for whatever holds concepts of a fingerprint."""
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What has a fingerprint, for sentences: its name, what it holds, and the error of another fingerprint."""
+
+    name: str = "bank"
+    things: str = "concepts"
+    error: type[RefusedError] = BankError
+
+
+BANK = Holder()
+
+
+def check_fingerprint(
+    wanted: Fingerprint, found: Fingerprint, path: str | Path, other: str, holder: Holder = BANK
+) -> None:
+    """As `check_belongs`, for whatever holds something of a fingerprint."""
     if wanted != found:
-        raise BankError(
-            f"{path}: its concepts come from {wanted.described}; {other} has {found.described}; "
-            "concepts of one cannot be used on the other: take the network, layer and preprocessing of the bank"
+        raise holder.error(
+            f"{path}: its {holder.things} come from {wanted.described}; {other} has {found.described}; "
+            f"{holder.things} of one cannot be used on the other: take the network, layer and preprocessing of the "
+            f"{holder.name}"
         )
 
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from dff_onnx.errors import RefusedError
-from dff_onnx.npz_file import NpzForm, fingerprint_of, npz_bytes, read_about, read_npz, refusing, texts_of
+from dff_onnx.npz_file import (
+    NpzForm,
+    fingerprint_of,
+    npz_bytes,
+    read_about,
+    read_npz,
+    refusing,
+    refusing_content,
+    texts_of,
+)
 from dff_onnx.records import Fingerprint
 from dff_onnx.retrieval import Whitening
 
@@ -36,6 +46,7 @@ class WhiteningFile:
         settings: of the descriptor, as plain values of JSON.
         folder: that the pictures were in, as text.
         pictures, vectors: how many.
+        dimensions: that were asked for; None for all that vary.
 
     Raises:
         RefusedError: when these do not belong together, or hold values that cannot be.
@@ -48,6 +59,7 @@ class WhiteningFile:
     folder: str
     pictures: int
     vectors: int
+    dimensions: int | None = None
 
     def __post_init__(self) -> None:
         mean, projection = self.whitening.mean, self.whitening.projection
@@ -59,6 +71,17 @@ class WhiteningFile:
             type(n) is not int or n < 1 for n in (self.pictures, self.vectors)
         ):
             raise RefusedError("what it says of its descriptors is damaged")
+        if self.dimensions is not None and self.dimensions != self.whitening.dimensions:
+            raise RefusedError(
+                f"{ascii(self.dimensions)[:40]} dimensions were asked for, and it has {self.whitening.dimensions}"
+            )
+
+    @property
+    def described(self) -> str:
+        """In a sentence."""
+        return (
+            f"descriptor {self.descriptor!r} {json.dumps(self.settings, sort_keys=True)}, {self.fingerprint.described}"
+        )
 
     def wanted(self) -> dict[str, Any]:
         """What two files must share for one to be the other made again."""
@@ -67,6 +90,7 @@ class WhiteningFile:
             "descriptor": self.descriptor,
             "settings": json.loads(json.dumps(self.settings)),
             "folder": self.folder,
+            "dimensions": self.dimensions,
         }
 
 
@@ -90,16 +114,35 @@ def read_whitening(path: str | Path) -> WhiteningFile:
     """
     path = Path(path)
     with refusing(path, FORM):
-        arrays, about = read_npz(path, FORM)
-        return WhiteningFile(
-            whitening=Whitening(arrays["mean"], arrays["projection"]),
-            fingerprint=fingerprint_of(about["fingerprint"]),
-            descriptor=texts_of([about["descriptor"]], "descriptors")[0],
-            settings=about["settings"],
-            folder=texts_of([about["folder"]], "folders")[0],
-            pictures=about["pictures"],
-            vectors=about["vectors"],
-        )
+        return _read(path)
+
+
+def whitening_of(data: bytes, name: str) -> WhiteningFile:
+    """The same from bytes that something else holds.
+
+    Args:
+        data: of the file.
+        name: of what holds them, for messages.
+
+    Raises:
+        RefusedError: as `read_whitening`.
+    """
+    with refusing_content(name, FORM):
+        return _read(io.BytesIO(data))
+
+
+def _read(file: Path | BinaryIO) -> WhiteningFile:
+    arrays, about = read_npz(file, FORM)
+    return WhiteningFile(
+        whitening=Whitening(arrays["mean"], arrays["projection"]),
+        fingerprint=fingerprint_of(about["fingerprint"]),
+        descriptor=texts_of([about["descriptor"]], "descriptors")[0],
+        settings=about["settings"],
+        folder=texts_of([about["folder"]], "folders")[0],
+        pictures=about["pictures"],
+        vectors=about["vectors"],
+        dimensions=about["dimensions"],
+    )
 
 
 def read_wanted(path: Path) -> dict[str, Any]:
@@ -110,4 +153,4 @@ def read_wanted(path: Path) -> dict[str, Any]:
     """
     with refusing(path, FORM):
         about = read_about(path, FORM)
-        return {key: about[key] for key in ("fingerprint", "descriptor", "settings", "folder")}
+        return {key: about[key] for key in ("fingerprint", "descriptor", "settings", "folder", "dimensions")}

@@ -6,7 +6,9 @@ factorization of this picture alone. A whitening, where there is one, is of the 
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,7 +21,7 @@ from dff_onnx.arrays import Array, namespace_of, to_numpy
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization import factorize
-from dff_onnx.images import Picture, read_query
+from dff_onnx.images import Picture, Resize, read_query
 from dff_onnx.maps import mask, upsample
 from dff_onnx.maps.regions import regions_of
 from dff_onnx.records import Box, Grid
@@ -44,6 +46,7 @@ Kind = Literal["dff", "rmac", "mac", "spoc", "gem", "crow", "ucrow"]
 Weights = Literal["equal", "energy", "root"]
 POOLINGS = {"mac": mac, "spoc": spoc, "gem": gem, "crow": crow, "ucrow": ucrow}
 HALF_PEAK = 0.5  # of a concept's peak in its picture: what its box is around
+MOST_CONCEPTS, MOST_LEVELS, MOST_SCALES = 1000, 10, 10
 STRIDE = 32  # pixels a side that every network can look at
 
 Floats = NDArray[np.float32]
@@ -73,11 +76,15 @@ class DescriptorSettings:
         for value, choices in ((self.kind, Kind), (self.weights, Weights)):
             if value not in get_args(choices):
                 raise UsageError(f"descriptor: {value!r} is not one of {', '.join(get_args(choices))}")
-        if min(self.k, self.levels) < 1 or not self.scales or not all(0 < scale <= 1 for scale in self.scales):
+        Resize("long", self.size)  # judges the size
+        if not 1 <= self.k <= MOST_CONCEPTS or not 1 <= self.levels <= MOST_LEVELS:
             raise UsageError(
-                f"descriptor: k and levels of at least 1 and scales from 0 to 1 are needed, found {self.k}, "
-                f"{self.levels}, {self.scales}"
+                f"descriptor: k of 1 to {MOST_CONCEPTS} and levels of 1 to {MOST_LEVELS} are needed, found {self.k}, "
+                f"{self.levels}"
             )
+        if not 1 <= len(self.scales) <= MOST_SCALES or not all(0 < scale <= 1 for scale in self.scales):
+            raise UsageError(f"descriptor: 1 to {MOST_SCALES} scales above 0, to 1, are needed, found {self.scales}")
+        object.__setattr__(self, "scales", tuple(map(float, self.scales)))  # equal settings have equal texts
 
     def to_dict(self) -> dict[str, Any]:
         """What two descriptors must share to be compared, as JSON stores it."""
@@ -87,6 +94,23 @@ class DescriptorSettings:
         elif self.kind == "rmac":
             own = {"levels": self.levels}
         return {"size": self.size, "scales": list(self.scales), **own}
+
+    @classmethod
+    def from_dict(cls, kind: str, fields: Mapping[str, Any]) -> DescriptorSettings:
+        """The inverse of `to_dict`; raises UsageError for values that cannot be.
+
+        >>> DescriptorSettings.from_dict("rmac", {"size": 64, "scales": [1.0], "levels": 2}).levels
+        2
+        """
+        try:
+            scales = tuple(map(float, fields["scales"]))
+            found = cls(**{"kind": kind, **fields, "scales": scales})
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            raise UsageError(f"descriptor: {error}") from error
+        said = {**fields, "scales": list(scales)}
+        if json.dumps(found.to_dict(), sort_keys=True) != json.dumps(said, sort_keys=True):
+            raise UsageError(f"descriptor: {ascii(dict(fields))[:160]} are no settings of {kind!r}")
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +143,16 @@ class Describer:
     activations: Activations
     settings: DescriptorSettings = field(default_factory=DescriptorSettings)
     whitening: Whitening | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """Of the vectors; a small black picture is looked at.
+
+        Raises:
+            ArrayError: for a whitening of another network's activations.
+        """
+        black = np.zeros((2 * STRIDE, 2 * STRIDE, 3), np.uint8)
+        return len(self.describe(Picture(black, Grid(*black.shape[:2]))).vector)
 
     def read(self, path: Path, box: Box | None = None) -> Picture:
         """A picture, or a part of one, as large as it is looked at.

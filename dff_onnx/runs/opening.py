@@ -13,7 +13,7 @@ from dff_onnx.backbone.model_file import ModelFile, load_model
 from dff_onnx.backbone.runtime import Accelerator, Device
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.backbone.tail import Tail
-from dff_onnx.concepts.bank import Bank, check_fingerprint
+from dff_onnx.concepts.bank import BANK, Bank, Holder, check_fingerprint
 from dff_onnx.errors import ModelError
 from dff_onnx.progress import Progress
 from dff_onnx.records import Fingerprint, Preprocessing
@@ -87,14 +87,19 @@ def open_for_bank(
 
 
 def network_of(
-    wanted: Fingerprint, path: str | Path, model: str | Path | None = None, progress: Progress | None = None
+    wanted: Fingerprint,
+    path: str | Path,
+    model: str | Path | None = None,
+    progress: Progress | None = None,
+    holder: Holder = BANK,
 ) -> ModelFile:
-    """The network of a fingerprint: the first half of `open_for_bank`, for whatever holds concepts.
+    """The network of a fingerprint: the first half of `open_for_bank`, for whatever has one.
 
     Args:
         wanted: the fingerprint.
         path: of the file that has it.
         model, progress: see `open_for_bank`.
+        holder: what the file is; its error takes BankError's place.
 
     Raises:
         BankError, ModelError, UsageError: as `open_for_bank`.
@@ -102,17 +107,19 @@ def network_of(
     model = find_by_digest(wanted.model_sha256, path, progress) if model is None else model
     file = load_model(model)
     if file.sha256 != wanted.model_sha256:
-        check_fingerprint(wanted, _usual(file, wanted), path, str(model))
+        check_fingerprint(wanted, _usual(file, wanted), path, str(model), holder)
     return file
 
 
-def open_as(wanted: Fingerprint, path: str | Path, file: ModelFile, opening: Opening | None = None) -> Backbone:
+def open_as(
+    wanted: Fingerprint, path: str | Path, file: ModelFile, opening: Opening | None = None, holder: Holder = BANK
+) -> Backbone:
     """The second half: a network opened as a fingerprint says; arguments and errors as `network_of`."""
     # A file that says its preprocessing is asked; of another one the fingerprint knows what was said then.
     silent = metadata_of(file.model, file.path) is None and wanted.preprocessing.dtype == "float32"
     opening = replace(opening or Opening(), preprocessing=wanted.preprocessing if silent else None)
     backbone = opening.backbone(file, *unsigned(file, wanted.layer))
-    check_fingerprint(wanted, backbone.fingerprint, path, str(file.path))
+    check_fingerprint(wanted, backbone.fingerprint, path, str(file.path), holder)
     return backbone
 
 

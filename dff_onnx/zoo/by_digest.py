@@ -1,4 +1,4 @@
-"""A network found by its sha256: all that a bank knows of the file its concepts come from."""
+"""A network found by its sha256: all that a bank or an index knows of the file it comes from."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MOST = 100  # files of a folder that are looked at
 
 
 def find_by_digest(sha256: str, bank: str | Path, progress: Progress | None = None) -> Path:
-    """Looks for the network of a bank: the embedded one, then beside the bank, then in the cache.
+    """Looks for the network of a bank or an index: the embedded one, then beside that file, then in the cache.
 
     Files are read one after the other until one fits. Of a network with external data the digest covers these, too: it
     is not found so, and needs to be named.
 
     Args:
         sha256: of the ONNX file.
-        bank: its file.
+        bank: the file that names it; for an index on a server, its address.
         progress: follows the search.
 
     Raises:
@@ -33,15 +33,15 @@ def find_by_digest(sha256: str, bank: str | Path, progress: Progress | None = No
     >>> find_by_digest(hashlib.sha256(embedded_model().read_bytes()).hexdigest(), "bank.npz").name
     'compact.onnx'
     """
-    progress, bank = progress or Silent(), Path(bank)
+    progress = progress or Silent()
     progress.start("finding the network")
-    beside, kept = _networks(bank.parent), _networks(cache_folder() / "models")
+    beside, kept = _networks(Path(bank).parent), _networks(cache_folder() / "models")
     for path in _candidates(beside, kept):
         if _digest(path) == sha256:
             return path
     raise ModelError(
-        f"{bank}: the network of its concepts (sha256 {sha256[:12]}...) is neither the embedded one, nor among "
-        f"{_count(beside)} beside the bank, nor among {_count(kept)} in {cache_folder()}; name it with --model"
+        f"{bank}: its network (sha256 {sha256[:12]}...) is neither the embedded one, nor among "
+        f"{_count(beside)} beside it, nor among {_count(kept)} in {cache_folder()}; name it with --model"
     )
 
 

@@ -133,7 +133,7 @@ def test_a_network_that_is_not_found_or_another_one_is_refused(home: Path) -> No
     assert str(refused.exception).count("layer 'relu'") == 2
     (home / "tiny.onnx").rename(home / "elsewhere")
     lost = command(*words)
-    assert isinstance(lost.exception, ModelError) and "1 ONNX file beside the bank" in str(lost.exception)
+    assert isinstance(lost.exception, ModelError) and "1 ONNX file beside it" in str(lost.exception)
     (home / "elsewhere").rename(home / "sub.onnx")
     assert not (home / "applied").exists()
     assert command(*words).exit_code == 0  # under another name
