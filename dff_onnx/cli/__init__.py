@@ -20,6 +20,8 @@ from dff_onnx.cli.eval_ import eval_
 from dff_onnx.cli.export import export
 from dff_onnx.cli.features import features
 from dff_onnx.cli.fit import fit
+from dff_onnx.cli.index import index
+from dff_onnx.cli.index_info import index_info
 from dff_onnx.cli.label import label
 from dff_onnx.cli.layers import layers
 from dff_onnx.cli.masks import masks
@@ -28,6 +30,7 @@ from dff_onnx.cli.quantize import quantize
 from dff_onnx.cli.run import run
 from dff_onnx.cli.tree import tree
 from dff_onnx.cli.verify import verify
+from dff_onnx.cli.whiten import whiten
 from dff_onnx.errors import DffError
 from dff_onnx.report.names import shown
 
@@ -42,9 +45,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    run, apply, tree, cam, label, masks, export, features, fit, layers, cut, compile_, verify, quantize, doctor,
+    run, apply, tree, cam, label, masks, export, features, fit, layers, cut, compile_, verify, quantize,
+    whiten, index, index_info, doctor,
 ):  # fmt: skip
-    app.command(command.__name__.removesuffix("_"))(command)
+    app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
 app.add_typer(eval_, name="eval")
 app.add_typer(models, name="models")
 app.add_typer(bank, name="bank")

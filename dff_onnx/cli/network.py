@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dff_onnx.backbone.runtime import Accelerator
     from dff_onnx.backbone.session import Backbone
     from dff_onnx.progress import Progress
-    from dff_onnx.records import Preprocessing
+    from dff_onnx.records import Fingerprint, Preprocessing
 
 
 class DeviceChoice(StrEnum):
@@ -64,6 +64,54 @@ def open_network(
         threads=1,
         accelerator=accelerator_of(cuda_graph),
     )
+
+
+def open_network_for(
+    wanted: Fingerprint | None,
+    where: str,
+    model: str | None,
+    layer: str | None,
+    progress: Progress,
+    *,
+    card: Path | None,
+    device: DeviceChoice,
+    cuda_graph: bool,
+    preprocessing: Preprocessing | None,
+    sign: Sign,
+) -> Backbone:
+    """The network of an index; of a new one as `open_network`, by default the embedded one.
+
+    Args:
+        wanted: the index's fingerprint, None for a new one.
+        where: the index, for sentences and to look beside it.
+        model, layer, card, device, cuda_graph, preprocessing, sign: as given; what is given of another network than
+            the index's is opened, for the index to refuse.
+        progress: follows a download.
+    """
+    from dff_onnx.runs.opened_index import open_network_of
+    from dff_onnx.runs.opening import Opening
+    from dff_onnx.zoo.by_digest import find_by_digest
+    from dff_onnx.zoo.find import find_model
+
+    if wanted is not None and not (layer or card or preprocessing or sign != "keep"):
+        network = find_model(model, progress=progress).path if model else None
+        return open_network_of(
+            wanted, where, network, Opening(device.value, None, accelerator_of(cuda_graph)), progress
+        )
+    if wanted is not None and not (model or card):
+        model = str(find_by_digest(wanted.model_sha256, where, progress))
+    backbone = open_network(
+        model or "compact",
+        layer,
+        progress,
+        card=card,
+        device=device,
+        cuda_graph=cuda_graph,
+        preprocessing=preprocessing,
+        sign=sign,
+    )
+    tell_assumed(backbone)
+    return backbone
 
 
 def tell_assumed(backbone: Backbone) -> None:

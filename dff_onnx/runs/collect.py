@@ -142,11 +142,20 @@ def block_of(batch: Batch[Path], activations: Activations) -> Block:
     """
     pixels = stacked(batch)
     values = activations(pixels)
+    check_activations(values, activations)
+    grid, size = Grid(*values.shape[2:]), Grid(*pixels.shape[1:3])
+    return Block(rows_of(values), [Seen(path, picture.original, size, grid) for path, picture in batch])
+
+
+def check_activations(values: Array, activations: Activations) -> None:
+    """Refuses what nothing can be made of.
+
+    Raises:
+        ModelError: when values are negative or not finite.
+    """
     if not activations.nonnegative:
         _check_sign(values, activations)
     _check_finite(values, activations)
-    grid, size = Grid(*values.shape[2:]), Grid(*pixels.shape[1:3])
-    return Block(rows_of(values), [Seen(path, picture.original, size, grid) for path, picture in batch])
 
 
 def rows_of(values: Array) -> Array:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dff_onnx.arrays import Array, namespace_of, to_numpy
+from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization import factorize
@@ -40,7 +41,7 @@ from dff_onnx.retrieval import (
     target_sizes,
     ucrow,
 )
-from dff_onnx.runs.collect import rows_of
+from dff_onnx.runs.collect import check_activations, rows_of
 
 Kind = Literal["dff", "rmac", "mac", "spoc", "gem", "crow", "ucrow"]
 Weights = Literal["equal", "energy", "root"]
@@ -94,6 +95,11 @@ class DescriptorSettings:
         elif self.kind == "rmac":
             own = {"levels": self.levels}
         return {"size": self.size, "scales": list(self.scales), **own}
+
+    @property
+    def described(self) -> str:
+        """In a sentence."""
+        return f"descriptor {self.kind!r} {json.dumps(self.to_dict(), sort_keys=True)}"
 
     @classmethod
     def from_dict(cls, kind: str, fields: Mapping[str, Any]) -> DescriptorSettings:
@@ -164,7 +170,15 @@ class Describer:
         return read_query(path, box, self.settings.size)
 
     def describe(self, picture: Picture) -> Described:
-        """The descriptors of a picture."""
+        """The descriptors of a picture.
+
+        Raises:
+            ModelError: when activations are negative or not finite.
+        """
+        with single_threaded_blas():  # the same bits for any number of threads
+            return self._described(picture)
+
+    def _described(self, picture: Picture) -> Described:
         found = [self._parts(pixels) for pixels in self._sizes(picture.pixels)]
         whole = over_scales([np.asarray(to_numpy(self._summed(one)), np.float32)[None] for one in found])[0]
         first = found[0]
@@ -175,7 +189,8 @@ class Describer:
 
     def part_vectors(self, picture: Picture) -> Floats:
         """What a whitening is learnt on: the parts at all scales, unit length, `(p, c)`, none of them zero."""
-        rows = np.concatenate([to_numpy(self._parts(pixels).vectors) for pixels in self._sizes(picture.pixels)])
+        with single_threaded_blas():
+            rows = np.concatenate([to_numpy(self._parts(pixels).vectors) for pixels in self._sizes(picture.pixels)])
         return np.asarray(rows[rows.any(axis=1)], np.float32)
 
     def _sizes(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -184,6 +199,7 @@ class Describer:
 
     def _parts(self, pixels: NDArray[np.uint8]) -> _Parts:
         X, size = self.activations(pixels[None]), Grid(*pixels.shape[:2])
+        check_activations(X, self.activations)
         if self.settings.kind == "dff":
             return _concepts(X, size, self.settings)
         if self.settings.kind == "rmac":

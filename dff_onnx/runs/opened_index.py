@@ -12,6 +12,7 @@ from dff_onnx.backbone.session import Backbone
 from dff_onnx.concepts.bank import Holder
 from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.progress import Progress
+from dff_onnx.records import Fingerprint
 from dff_onnx.report.whitening_file import WhiteningFile, whitening_of
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.opening import Opening, network_of, open_as
@@ -65,7 +66,7 @@ def open_index(
     store = open_store(where)
     try:
         settings, whitening = settings_of(store.identity, store.where), stored_whitening(store)
-        backbone = open_network_of(store.identity, store.where, model, opening, progress)
+        backbone = open_network_of(store.identity.fingerprint, store.where, model, opening, progress)
         describer = Describer(backbone, settings, whitening.whitening if whitening else None)
         check_dimensions(describer, store.identity, store.where)
         return OpenedIndex(store, describer)
@@ -75,15 +76,15 @@ def open_index(
 
 
 def open_network_of(
-    identity: Identity,
+    fingerprint: Fingerprint,
     where: str,
     model: str | Path | None = None,
     opening: Opening | None = None,
     progress: Progress | None = None,
 ) -> Backbone:
     """The network of an index; arguments and errors as `open_index`."""
-    file = network_of(identity.fingerprint, where, model, progress, INDEX)
-    return open_as(identity.fingerprint, where, file, opening, INDEX)
+    file = network_of(fingerprint, where, model, progress, INDEX)
+    return open_as(fingerprint, where, file, opening, INDEX)
 
 
 def settings_of(identity: Identity, where: str) -> DescriptorSettings:

@@ -2,7 +2,7 @@
 
 from dff_onnx.store.entries import Entry, Stamp
 from dff_onnx.store.identity import Identity
-from dff_onnx.store.opening import open_store, write_store
+from dff_onnx.store.opening import open_store, shown_address, stored_identity, write_store
 from dff_onnx.store.postgres_store import PostgresStore
 from dff_onnx.store.protocol import Block, Counts, ImageRecord, Kind, RegionRecord, VectorStore, check_not_empty
 from dff_onnx.store.sqlite_store import SqliteStore
@@ -21,5 +21,7 @@ __all__ = [
     "VectorStore",
     "check_not_empty",
     "open_store",
+    "shown_address",
+    "stored_identity",
     "write_store",
 ]

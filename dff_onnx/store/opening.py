@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dff_onnx.store.identity import Identity
 from dff_onnx.store.postgres_store import PostgresStore
-from dff_onnx.store.postgres_url import is_postgres
+from dff_onnx.store.postgres_url import is_postgres, parse_postgres
 from dff_onnx.store.protocol import VectorStore
 from dff_onnx.store.sqlite_store import SqliteStore
 
@@ -23,6 +23,21 @@ def open_store(where: str | Path) -> VectorStore:
     return PostgresStore.open(str(where)) if is_postgres(str(where)) else SqliteStore.open(where)
 
 
+def stored_identity(where: str | Path) -> Identity | None:
+    """What the vectors of an index are, None where none was made yet.
+
+    Raises:
+        UsageError: for a folder.
+        StoreError: when there is something else.
+        OutputError, NetworkError: as `open_store`.
+    """
+    nothing = PostgresStore.is_missing if is_postgres(str(where)) else SqliteStore.is_missing
+    if nothing(str(where)):
+        return None
+    with open_store(where) as store:
+        return store.identity
+
+
 def write_store(where: str | Path, identity: Identity) -> VectorStore:
     """To read and write; an index is made where there is none.
 
@@ -34,3 +49,12 @@ def write_store(where: str | Path, identity: Identity) -> VectorStore:
     if is_postgres(str(where)):
         return PostgresStore.write(str(where), identity)
     return SqliteStore.write(where, identity)
+
+
+def shown_address(where: str | Path) -> str:
+    """For sentences: without a server's password.
+
+    >>> shown_address("postgresql://ann:secret@db.example/pictures")
+    'postgresql://ann@db.example:5432/pictures?schema=dff_onnx'
+    """
+    return parse_postgres(str(where)).shown if is_postgres(str(where)) else str(where)

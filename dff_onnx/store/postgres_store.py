@@ -55,6 +55,15 @@ class PostgresStore:
             server.close()
             raise
 
+    @staticmethod
+    def is_missing(where: str) -> bool:
+        """Whether there is no index yet; raises as `open` where there is something else."""
+        server = Postgres(parse_postgres(where))
+        try:
+            return not postgres_schema.judge(server, missing_is_fine=True)
+        finally:
+            server.close()
+
     @classmethod
     def write(cls, where: str, identity: Identity, block_rows: int | None = None) -> Self:
         """To read and write; extension, schema and tables are made where there are none.

@@ -35,6 +35,24 @@ def connect(path: Path) -> sqlite3.Connection:
         return _judged(path, "mode=ro&immutable=1")
 
 
+def is_missing(path: Path) -> bool:
+    """Whether no index was made there yet: there is no file, or one that a kill left without tables.
+
+    Raises:
+        StoreError: when it is not even a SQLite file.
+    """
+    if not path.exists():
+        return True
+    if path.is_dir():
+        return False
+    _check_header(path)
+    connection = _opened(path, "mode=ro")
+    try:
+        return schema.is_empty(connection)
+    finally:
+        connection.close()
+
+
 def connect_to_write(path: Path, identity: Identity) -> sqlite3.Connection:
     """To read and write; an index of this identity is made where there is nothing yet.
 

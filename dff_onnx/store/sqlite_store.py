@@ -25,7 +25,7 @@ from dff_onnx.store.protocol import Block, Counts, ImageRecord, Kind, RegionReco
 from dff_onnx.store.sqlite_blocks import SqliteBlocks
 from dff_onnx.store.sqlite_check import problems
 from dff_onnx.store.sqlite_errors import speaking
-from dff_onnx.store.sqlite_open import connect, connect_to_write, make_folder
+from dff_onnx.store.sqlite_open import connect, connect_to_write, is_missing, make_folder
 from dff_onnx.store.writer_lock import WriterLock
 
 T = TypeVar("T")
@@ -71,6 +71,12 @@ class SqliteStore:
         path = Path(path)
         with speaking(str(path)), _closing(connect(path)) as connection:
             return cls(path, connection)
+
+    @staticmethod
+    def is_missing(path: str | Path) -> bool:
+        """Whether there is no index yet; raises as `open` where there is something else."""
+        with speaking(str(path)):
+            return is_missing(Path(path))
 
     @classmethod
     def write(cls, path: str | Path, identity: Identity, block_rows: int | None = None) -> Self:

@@ -1,0 +1,72 @@
+"""What an index says of itself, and whether it is sound."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dff_onnx.report.whitening_file import WhiteningFile
+from dff_onnx.runs.opened_index import stored_whitening
+from dff_onnx.store import Counts, Identity, VectorStore, open_store
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexInfo:
+    """An index.
+
+    Attributes:
+        where: it is.
+        identity: of its vectors.
+        counts: of what it holds.
+        file_bytes: None on a server.
+        groups: pictures of each label, by falling number; `None` are those without one.
+        whitening: that it keeps, None where its vectors are not whitened.
+        state: see `VectorStore.state`.
+        problems: a clause each; None where it was not asked.
+    """
+
+    where: str
+    identity: Identity
+    counts: Counts
+    file_bytes: int | None
+    groups: Mapping[str | None, int]
+    whitening: WhiteningFile | None
+    state: str
+    problems: tuple[str, ...] | None
+
+
+def index_info(where: str | Path, check: bool = False) -> IndexInfo:
+    """Looks at an index.
+
+    Args:
+        where: a file, or `postgresql://...`.
+        check: read everything; otherwise what is damaged raises where it is met. With it, what cannot be told of a
+            damaged index is left empty.
+
+    Raises:
+        UsageError: when there is no index.
+        StoreError: when there is something else.
+        OutputError, NetworkError: as `dff_onnx.store.open_store`.
+    """
+    with open_store(where) as store:
+        problems = store.check() if check else None
+        path = Path(where)
+        return IndexInfo(
+            where=store.where,
+            identity=store.identity,
+            counts=Counts(0, 0, 0) if problems else store.counts(),
+            file_bytes=path.stat().st_size if path.is_file() else None,
+            groups={} if problems else _groups(store),
+            whitening=None if problems else stored_whitening(store),
+            state="" if problems else store.state(),
+            problems=problems,
+        )
+
+
+def _groups(store: VectorStore) -> dict[str | None, int]:
+    found: Counter[str | None] = Counter()
+    for block in store.blocks("images"):
+        found.update(image.label for image in store.images(block.ids.tolist()))
+    return dict(sorted(found.items(), key=lambda one: (-one[1], one[0] or "")))
