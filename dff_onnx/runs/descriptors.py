@@ -113,6 +113,8 @@ class DescriptorSettings:
             found = cls(**{"kind": kind, **fields, "scales": scales})
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise UsageError(f"descriptor: {error}") from error
+        if any(type(value) is not int for name, value in fields.items() if name not in ("scales", "weights")):
+            raise UsageError(f"descriptor: {ascii(dict(fields))[:160]} has figures that are not whole")
         said = {**fields, "scales": list(scales)}
         if json.dumps(found.to_dict(), sort_keys=True) != json.dumps(said, sort_keys=True):
             raise UsageError(f"descriptor: {ascii(dict(fields))[:160]} are no settings of {kind!r}")
