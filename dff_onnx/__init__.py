@@ -17,6 +17,8 @@ _HOMES: dict[str, str] = {
     "Bank": "dff_onnx.concepts.bank",
     "CamSettings": "dff_onnx.runs.cam_settings",
     "DFF": "dff_onnx.factorization",
+    "Describer": "dff_onnx.runs.descriptors",
+    "DescriptorSettings": "dff_onnx.runs.descriptors",
     "DffError": "dff_onnx.errors",
     "Discovery": "dff_onnx.runs.discovery",
     "Factorization": "dff_onnx.factorization",
@@ -33,10 +35,14 @@ _HOMES: dict[str, str] = {
     "embedded_model": "dff_onnx.backbone.embedded",
     "factorize": "dff_onnx.factorization",
     "find_model": "dff_onnx.zoo",
+    "index_folder": "dff_onnx.runs.index",
+    "index_info": "dff_onnx.runs.index_info",
     "make_class_maps": "dff_onnx.runs.class_maps",
     "names_for": "dff_onnx.datasets.class_names",
     "open_classifier": "dff_onnx.runs.classifier",
     "open_for_bank": "dff_onnx.runs.opening",
+    "open_index": "dff_onnx.runs.opened_index",
+    "plan_index": "dff_onnx.runs.index",
     "quantize": "dff_onnx.runs.quantize",
     "read_bank": "dff_onnx.concepts.bank",
     "run": "dff_onnx.runs.run",
@@ -44,6 +50,7 @@ _HOMES: dict[str, str] = {
     "run_tree": "dff_onnx.runs.write_tree",
     "scores_behind": "dff_onnx.runs.faithful",
     "verify": "dff_onnx.runs.verify",
+    "write_whitening": "dff_onnx.runs.whiten",
 }
 
 __all__ = [
@@ -52,6 +59,8 @@ __all__ = [
     "Backbone",
     "Bank",
     "CamSettings",
+    "Describer",
+    "DescriptorSettings",
     "DffError",
     "Discovery",
     "Factorization",
@@ -69,10 +78,14 @@ __all__ = [
     "embedded_model",
     "factorize",
     "find_model",
+    "index_folder",
+    "index_info",
     "make_class_maps",
     "names_for",
     "open_classifier",
     "open_for_bank",
+    "open_index",
+    "plan_index",
     "quantize",
     "read_bank",
     "run",
@@ -80,6 +93,7 @@ __all__ = [
     "run_tree",
     "scores_behind",
     "verify",
+    "write_whitening",
 ]
 
 if TYPE_CHECKING:
@@ -99,14 +113,19 @@ if TYPE_CHECKING:
     from dff_onnx.runs.class_maps import make_class_maps
     from dff_onnx.runs.classifier import open_classifier
     from dff_onnx.runs.compile_ import compile_bank, compile_fit
+    from dff_onnx.runs.descriptors import Describer, DescriptorSettings
     from dff_onnx.runs.discover import discover
     from dff_onnx.runs.discovery import Discovery
     from dff_onnx.runs.faithful import scores_behind
+    from dff_onnx.runs.index import index_folder, plan_index
+    from dff_onnx.runs.index_info import index_info
+    from dff_onnx.runs.opened_index import open_index
     from dff_onnx.runs.opening import Opening, open_for_bank
     from dff_onnx.runs.quantize import quantize
     from dff_onnx.runs.run import run
     from dff_onnx.runs.settings import Settings
     from dff_onnx.runs.verify import verify
+    from dff_onnx.runs.whiten import write_whitening
     from dff_onnx.runs.write_tree import run_tree
     from dff_onnx.zoo import find_model
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMED = (
     "models", "results", "report", "bank", "apply", "choice", "tree", "faithfulness", "evaluation", "foreground",
-    "deep-features", "cam", "finetune", "deploy", "quantize", "store",
+    "deep-features", "cam", "finetune", "deploy", "quantize", "store", "retrieval",
 )  # fmt: skip
 DOCS = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in NAMED}
 MODELS = DOCS["models"]
@@ -85,7 +85,7 @@ def test_python_in_the_texts_on_banks_and_results_runs(surroundings: Path, capsy
     assert len(capsys.readouterr().out.splitlines()) == 6  # a line for each concept of each picture, and of one again
 
 
-@pytest.mark.parametrize("name", ["choice", "tree", "quantize"])
+@pytest.mark.parametrize("name", ["choice", "tree", "quantize", "retrieval"])
 def test_python_in_the_text_runs(name: str, surroundings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", DOCS[name], re.DOTALL)
     assert surroundings.is_dir()

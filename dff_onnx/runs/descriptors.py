@@ -146,6 +146,13 @@ class Describer:
         activations: the network.
         settings: what kind.
         whitening: of the parts, None where there is none.
+
+    >>> from dff_onnx.backbone.session import Backbone
+    >>> describer = Describer(Backbone.open(threads=1), DescriptorSettings(size=64, k=2))
+    >>> frame = sorted((Path(__file__).parents[2] / "examples" / "rodents").glob("*.jpg"))[0]
+    >>> found = describer.describe(describer.read(frame))
+    >>> found.vector.shape, found.parts.shape, len(found.boxes)
+    ((384,), (2, 384), 2)
     """
 
     activations: Activations

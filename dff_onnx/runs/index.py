@@ -95,6 +95,9 @@ def plan_index(
         StoreError: when there is something else than an index.
         RefusedError: when the whitening is none.
         OutputError, NetworkError: as `dff_onnx.store.open_store`.
+
+    >>> plan_index("none.db", {"kind": "rmac"}).settings.size
+    320
     """
     identity = stored_identity(where)
     given = read_whitening(whitening) if whitening is not None else None

@@ -49,6 +49,17 @@ def index_info(where: str | Path, check: bool = False) -> IndexInfo:
         UsageError: when there is no index.
         StoreError: when there is something else.
         OutputError, NetworkError: as `dff_onnx.store.open_store`.
+
+    >>> import tempfile
+    >>> from dff_onnx.backbone.session import Backbone
+    >>> from dff_onnx.runs.index import index_folder, plan_index
+    >>> examples = Path(__file__).parents[2] / "examples" / "rodents"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     where = Path(folder) / "index.db"
+    ...     plan = plan_index(where, {"kind": "mac", "size": 64})
+    ...     made = index_folder(examples, where, Backbone.open(threads=1), plan)
+    ...     print(index_info(where, check=True).problems, index_info(where).identity.dimensions)
+    () 384
     """
     with open_store(where) as store:
         problems = store.check() if check else None

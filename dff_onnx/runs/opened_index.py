@@ -62,6 +62,18 @@ def open_index(
         StoreError: when there is something else, or `model` is another network, naming both fingerprints.
         ModelError: when the network is not found, or as `Backbone.open`.
         DeviceError, OutputError, NetworkError: as `Backbone.open` and `open_store`.
+
+    >>> import tempfile
+    >>> from dff_onnx.backbone.session import Backbone
+    >>> from dff_onnx.runs.index import index_folder, plan_index
+    >>> examples = Path(__file__).parents[2] / "examples" / "rodents"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     where = Path(folder) / "index.db"
+    ...     plan = plan_index(where, {"kind": "mac", "size": 64})
+    ...     made = index_folder(examples, where, Backbone.open(threads=1), plan)
+    ...     with open_index(where) as index:
+    ...         print(index.describer.settings.kind, index.store.counts().images == made.images)
+    mac True
     """
     store = open_store(where)
     try:
