@@ -44,7 +44,7 @@ def info_lines(found: IndexInfo) -> list[str]:
     settings = ", ".join(f"{name} {_plain(value)}" for name, value in sorted(identity.settings.items()))
     lines = [
         f"{found.where}",
-        f"  network    {identity.fingerprint.described}",
+        f"  network    {identity.fingerprint.described.removeprefix('network ')}",
         f"  descriptor {shown(identity.descriptor)}, {settings}",
         f"  vectors    {identity.dimensions} dimensions, {identity.dtype}",
     ]
