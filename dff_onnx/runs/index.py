@@ -164,8 +164,7 @@ def index_folder(
     paths, root = walk_pictures(folder), root_of(folder)
     describer = Describer(activations, plan.settings, plan.whitening.whitening if plan.whitening else None)
     with write_store(where, _identity(describer, plan)) as store:
-        if plan.whitening and store.attachment(WHITENING) is None:  # a kill may have come between
-            store.attach(WHITENING, whitening_bytes(plan.whitening))
+        _keep_whitening(store, plan.whitening)
         known = store.stamps()
         keep_missing = keep_missing or folder.is_file()
         if not keep_missing:
@@ -247,6 +246,13 @@ def _entries(found: Iterator[tuple[Path, Entry | ImageError | None]], failures: 
 def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
     while batch := list(itertools.islice(entries, BATCH)):
         yield batch
+
+
+def _keep_whitening(store: VectorStore, whitening: WhiteningFile | None) -> None:
+    """Beside the vectors, where it is not yet: a kill may have come between."""
+    data = None if whitening is None else whitening_bytes(whitening)
+    if data is not None and store.attachment(WHITENING) != data:
+        store.attach(WHITENING, data)
 
 
 def _settings_of_whitening(file: WhiteningFile, path: str) -> DescriptorSettings:

@@ -124,9 +124,9 @@ def stored_whitening(store: VectorStore) -> WhiteningFile | None:
         return None
     data = store.attachment(WHITENING)
     if data is None or hashlib.sha256(data).hexdigest() != wanted:
-        found = "does not keep" if data is None else "keeps another whitening than"
+        found = "does not keep the whitening" if data is None else "keeps another whitening than that"
         raise StoreError(
-            f"{store.where}: {found} the whitening of its vectors (sha256 {wanted[:12]}...); give it to "
+            f"{store.where}: {found} of its vectors (sha256 {wanted[:12]}...); give it to "
             "`dff-onnx index` with --whitening, or make the index anew"
         )
     return whitening_of(data, f"{store.where}: its whitening")

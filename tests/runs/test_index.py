@@ -264,6 +264,10 @@ def test_vectors_are_whitened_and_the_whitening_is_kept(folder: Path, where: Pat
     with pytest.raises(StoreError, match=r"whitening .*; these are of .* whitening "):
         indexed(folder, where, whitening=tmp_path / "v.npz", wanted=None)
     found = index_info(where)
+    with write_store(where, found.identity) as store:
+        store.attach("whitening", (tmp_path / "v.npz").read_bytes())
+    with pytest.raises(StoreError, match="keeps another whitening than that of its vectors"):
+        index_info(where)
     assert found.whitening is not None and whitening_bytes(found.whitening) == whitening_bytes(file)
 
 
