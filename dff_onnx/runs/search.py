@@ -1,0 +1,203 @@
+"""Searches an index for what a picture, a part of it, or several parts show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.errors import ImageError, StoreError, UsageError
+from dff_onnx.report.search_found import Part, SearchFound, SearchResult
+from dff_onnx.retrieval import alpha_expansion, average_expansion, rank
+from dff_onnx.runs.descriptors import Describer
+from dff_onnx.runs.own_picture import OwnPicture
+from dff_onnx.runs.search_regions import best_images
+from dff_onnx.store import ImageRecord, VectorStore, check_not_empty
+
+Expand = Literal["none", "average", "alpha"]
+MOST = 10_000  # results
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How an index is searched.
+
+    Attributes:
+        top: results.
+        regions: whether a picture counts as far as its best region does, and that region's box is told.
+        expand: whether the query takes its first results along, and asks again.
+        expand_with: how many of them.
+        exclude_self: whether the query's own picture is left out.
+    """
+
+    top: int = 10
+    regions: bool = False
+    expand: Expand = "none"
+    expand_with: int = 10
+    exclude_self: bool = False
+
+    def __post_init__(self) -> None:
+        if self.expand not in get_args(Expand):
+            raise UsageError(f"expand: {self.expand!r} is not one of {', '.join(get_args(Expand))}")
+        if not 1 <= self.top <= MOST or not 1 <= self.expand_with <= MOST:
+            raise UsageError(
+                f"search: 1 to {MOST} results can be shown and used to expand a query, found {self.top} and "
+                f"{self.expand_with}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As files keep it."""
+        own = {"expand_with": self.expand_with} if self.expand != "none" else {}
+        return {
+            "top": self.top,
+            "regions": self.regions,
+            "expand": self.expand,
+            **own,
+            "exclude_self": self.exclude_self,
+        }
+
+
+def search(
+    store: VectorStore,
+    describer: Describer,
+    query: Part,
+    settings: SearchSettings | None = None,
+    *,
+    also: Sequence[Part] = (),
+    without: Sequence[Part] = (),
+    folder: Path | None = None,
+) -> SearchFound:
+    """The images of an index that are most similar to a query, exactly.
+
+    Several parts, and a part by its concept's number, are looked for among regions: an image has all wanted parts as
+    far as it has the least of them, less what it most has of the unwanted ones.
+
+    Args:
+        store: the index.
+        describer: makes descriptors as the index has them.
+        query: a picture or a part of one; its box is told of each result where regions are searched.
+        settings: by default the ten most similar images.
+        also, without: further parts, wanted and not.
+        folder: that the index's paths are relative to: tells whether the query is in it.
+
+    Raises:
+        ImageError: when a picture cannot be read, or shows the network nothing.
+        UsageError: for a box or a concept that is not there, or options that do not go together.
+        StoreError: when the index is empty, has no regions where they are needed, or is damaged.
+    """
+    settings = settings or SearchSettings()
+    if also or without or any(part.concept is not None for part in (query, *also, *without)):
+        settings = replace(settings, regions=True)
+    if settings.regions and settings.expand != "none":
+        raise UsageError("--expand: adds vectors of whole images; it does not go with a search among regions")
+    check_not_empty(store)
+    if settings.regions:
+        check_not_empty(store, "regions")
+    vectors = [vector_of(describer, part) for part in (query, *also, *without)]
+    _check_width(vectors[0], store)
+    own = OwnPicture.of(query.path, folder) if settings.exclude_self else None
+    with single_threaded_blas():
+        if settings.regions:
+            wanted, unwanted = np.stack(vectors[: 1 + len(also)]), np.stack(vectors)[1 + len(also) :]
+            results = _of_regions(store, wanted, unwanted, settings.top, own)
+        else:
+            results = _of_images(store, vectors[0], settings, own)
+    counts = store.counts()
+    return SearchFound(query, results, counts.images, counts.regions, settings.to_dict(), tuple(also), tuple(without))
+
+
+def vector_of(describer: Describer, part: Part) -> Floats:
+    """The descriptor of a picture or a part, `(d,)`.
+
+    Raises:
+        ImageError: when the picture cannot be read, or shows the network nothing.
+        UsageError: for a box or a concept that is not there.
+    """
+    described = describer.describe(describer.read(part.path, part.box))
+    vector = described.vector
+    if part.concept is not None:
+        if not 0 <= part.concept < len(described.parts):
+            found = f"0 to {len(described.parts) - 1}" if len(described.parts) else "none"
+            raise UsageError(f"--concept {part.concept}: {part.path} has the parts {found}")
+        vector = described.parts[part.concept]
+    if not vector.any():
+        raise ImageError(part.path, "shows the network nothing that could be searched for; take another part of it")
+    return vector
+
+
+def _check_width(vector: Floats, store: VectorStore) -> None:
+    if len(vector) != store.identity.dimensions:
+        raise StoreError(
+            f"{store.where}: has vectors of {store.identity.dimensions} dimensions, and the query's has {len(vector)}"
+        )
+
+
+def _of_images(
+    store: VectorStore, vector: Floats, settings: SearchSettings, own: OwnPicture | None
+) -> tuple[SearchResult, ...]:
+    if settings.expand != "none":
+        vector = _expanded(store, vector, settings, own)
+    return tuple(
+        SearchResult(place, record.path, score, record.label, None, record.id)
+        for place, (record, score) in enumerate(_nearest(store, vector, settings.top, own), 1)
+    )
+
+
+def _expanded(store: VectorStore, vector: Floats, settings: SearchSettings, own: OwnPicture | None) -> Floats:
+    """The query with its first results added."""
+    found = _nearest(store, vector, settings.expand_with, own)
+    if not found:
+        return vector
+    near = store.vectors("images", [record.id for record, _ in found])
+    places = np.arange(len(found))[None]
+    if settings.expand == "average":
+        return np.asarray(average_expansion(vector[None], near, places)[0], np.float32)
+    scores = np.asarray([[score for _, score in found]], np.float32)
+    return np.asarray(alpha_expansion(vector[None], near, places, scores)[0], np.float32)
+
+
+def _nearest(store: VectorStore, vector: Floats, top: int, own: OwnPicture | None) -> list[tuple[ImageRecord, float]]:
+    """The images nearest to a vector, the query's own left out: as many more are asked for as it takes."""
+    asked = top if own is None else top + 1
+    while True:
+        found = _ranked(store, vector, asked)
+        kept = [(record, score) for record, score in found if own is None or not own.is_of(record)]
+        if len(kept) >= top or len(found) < asked:
+            return kept[:top]
+        asked *= 2
+
+
+def _ranked(store: VectorStore, vector: Floats, top: int) -> list[tuple[ImageRecord, float]]:
+    ids = list[NDArray[np.int64]]()
+
+    def rows() -> Iterator[NDArray[Any]]:
+        for block in store.blocks("images"):
+            ids.append(block.ids)
+            yield block.vectors
+
+    ranking = rank(vector[None], rows(), top)
+    chosen = np.concatenate(ids)[ranking.indices[0]].tolist()
+    return list(zip(store.images(chosen), ranking.scores[0].tolist(), strict=True))
+
+
+def _of_regions(
+    store: VectorStore, wanted: Floats, unwanted: Floats, top: int, own: OwnPicture | None
+) -> tuple[SearchResult, ...]:
+    asked = top if own is None else top + 1
+    while True:
+        found = best_images(store, wanted, unwanted, asked)
+        records = store.images([one.image for one in found])
+        kept = [(r, one) for r, one in zip(records, found, strict=True) if own is None or not own.is_of(r)]
+        if len(kept) >= top or len(found) < asked:
+            break
+        asked *= 2
+    return tuple(
+        SearchResult(place, record.path, one.score, record.label, one.box, record.id)
+        for place, (record, one) in enumerate(kept[:top], 1)
+    )
