@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,10 +102,25 @@ def collect(
         NoImagesError: when not one picture can be used.
         ModelError: when activations are negative or not finite.
     """
-    rows, seen, failures = Rows(len(paths)), list[Seen](), list[ImageError]()
 
     def read(path: Path) -> Picture:
         return read_picture(folder / path, resize)
+
+    return collect_with(folder, paths, read, activations, progress)
+
+
+def collect_with(
+    folder: Path, paths: Sequence[Path], read: Callable[[Path], Picture], activations: Activations, progress: Progress
+) -> Collected:
+    """As `collect`, from pictures that are read in another way.
+
+    Args:
+        folder: for messages.
+        paths: of the pictures, in order.
+        read: makes pictures of them; may raise an ImageError.
+        activations, progress: see `collect`.
+    """
+    rows, seen, failures = Rows(len(paths)), list[Seen](), list[ImageError]()
 
     def work(batch: Batch[Path]) -> Block:
         return block_of(batch, activations)
