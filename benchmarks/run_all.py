@@ -32,6 +32,7 @@ def main() -> int:
             [python, str(HERE / "layers.py")],
             [python, str(HERE / "crf.py")],
             [python, str(HERE / "foreground.py")],
+            [python, str(HERE / "where.py")],
         ]
         return _run(commands)
 

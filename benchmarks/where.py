@@ -15,7 +15,7 @@ import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +29,12 @@ from dff_onnx.backbone.session import Backbone
 from dff_onnx.datasets.icoseg import read_icoseg
 from dff_onnx.maps import offsets
 from dff_onnx.progress import Silent
-from dff_onnx.records import Box, Grid
+from dff_onnx.records import Box
 from dff_onnx.retrieval import Window, mac, rank, region_vectors, regions, rmac
 from dff_onnx.retrieval.where import By
 from dff_onnx.runs.collect import Seen, collect_with
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
-from dff_onnx.runs.where import WhereSettings, inside, located
+from dff_onnx.runs.where import WhereSettings, centre, inside, located
 
 TOP = 10
 RULES: tuple[By, ...] = ("share", "mean")
@@ -128,16 +128,12 @@ def judge(
     chosen = [query, *found]
     A = np.concatenate([pictures.rows[i] for i in chosen])
     seen = [pictures.seen[i] for i in chosen]
-    for k in (2, 3):
-        for by in RULES:
-            boxes = located(A, seen, inside(box, seen[0]), WhereSettings(k, by)).boxes[1:]
-            add(f"DFF, k = {k}, {by}", [boxes[found.index(i)] for i in true])
-
-
-def centre(size: Grid) -> Box:
-    """Half the area, the picture's shape."""
-    across, down = (round(side * (1 - 0.5**0.5) / 2) for side in (size.width, size.height))
-    return Box(across, down, size.width - across, size.height - down)
+    asked = {"": inside(box, seen[0])}
+    if box is None:
+        asked = {"": np.ones_like(asked[""]), ", its centre": asked[""]}
+    for (what, cells), k, by in product(asked.items(), (2, 3), RULES):
+        boxes = located(A, seen, cells, WhereSettings(k, by)).boxes[1:]
+        add(f"DFF, k = {k}, {by}{what}", [boxes[found.index(i)] for i in true])
 
 
 def best_window(pictures: Pictures, picture: int, vector: NDArray[np.float32]) -> Box:

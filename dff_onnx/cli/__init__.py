@@ -28,6 +28,7 @@ from dff_onnx.cli.masks import masks
 from dff_onnx.cli.models import models
 from dff_onnx.cli.quantize import quantize
 from dff_onnx.cli.run import run
+from dff_onnx.cli.search import search
 from dff_onnx.cli.tree import tree
 from dff_onnx.cli.verify import verify
 from dff_onnx.cli.whiten import whiten
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 for command in (
     run, apply, tree, cam, label, masks, export, features, fit, layers, cut, compile_, verify, quantize,
-    whiten, index, index_info, doctor,
+    whiten, index, index_info, search, doctor,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
 app.add_typer(eval_, name="eval")

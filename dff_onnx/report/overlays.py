@@ -66,7 +66,7 @@ def overlay(
     (141, 200, 3)
     """
     shown = _blended(picture, heat, colours, strength)
-    _draw_boxes(shown, boxes, colours)
+    draw_boxes(shown, boxes, colours)
     legend = _legend(max(shown.width, NARROWEST), tuple(colours), tuple(labels), scale)
     sheet = Image.new("RGB", (legend.width, shown.height + legend.height), STRIP)
     sheet.paste(shown, ((legend.width - shown.width) // 2, 0))
@@ -113,7 +113,8 @@ def _enlarged(samples: NDArray[np.float32], width: int, height: int) -> Image.Im
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _draw_boxes(image: Image.Image, boxes: Sequence[Box | None], colours: Sequence[Colour]) -> None:
+def draw_boxes(image: Image.Image, boxes: Sequence[Box | None], colours: Sequence[Colour]) -> None:
+    """Draws boxes, in pixels of the image, with an edge that is seen on light and dark."""
     draw, line = ImageDraw.Draw(image), max(2, _text_size(image.width) // 6)
     for box, colour in zip(boxes, colours, strict=False):
         if box is not None:
@@ -130,7 +131,9 @@ def _legend(width: int, colours: tuple[Colour, ...], labels: tuple[str, ...], sc
     swatch = round(1.6 * size)
     lefts = [swatch + size // 3] * len(labels) + [0]  # the scale has no swatch
     most = SHORT if len(labels) > 1 else LONG
-    texts = [_fitted(text, font, width - size - left, most) for text, left in zip((*labels, scale), lefts, strict=True)]
+    texts = [
+        fitted_label(text, font, width - size - left, most) for text, left in zip((*labels, scale), lefts, strict=True)
+    ]
     widths = [left + round(font.getlength(text)) for left, text in zip(lefts, texts, strict=True)]
     places = _arranged(widths, size, width)
     line = round(1.5 * size)
@@ -169,7 +172,7 @@ def _arranged(widths: Sequence[int], size: int, width: int) -> list[tuple[int, i
     return places
 
 
-def _fitted(text: str, font: Font, room: float, most: int) -> str:
+def fitted_label(text: str, font: Font, room: float, most: int) -> str:
     """A label of at most so many characters that fits, without what would break a line or turn its direction."""
     shown = "".join(c if c.isprintable() else "?" for c in text[: most + 1])
     if len(shown) <= most and font.getlength(shown) <= room:

@@ -22,7 +22,7 @@ RUN_FILE = "run.toml"
 FOLDERS = ("overlays", "label")
 FILES = (
     "results.json", "boxes.csv", "coco.json", "maps.npz", "bank.npz", "failures.json",
-    "labels.json", "predictions.csv", "tree.json", "tree.svg",
+    "labels.json", "predictions.csv", "tree.json", "tree.svg", "search.html", "contact_sheet.png",
 )  # fmt: skip
 LEVEL = re.compile("k[1-9][0-9]*")
 

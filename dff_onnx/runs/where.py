@@ -20,8 +20,8 @@ from dff_onnx.factorization import factorize
 from dff_onnx.factorization.rows import whole_images
 from dff_onnx.maps import Threshold, heat_map, offsets, set_thresholds
 from dff_onnx.progress import Progress, Silent
-from dff_onnx.records import Box
-from dff_onnx.report.search_found import SearchFound
+from dff_onnx.records import Box, Grid
+from dff_onnx.report.search_found import Part, SearchFound
 from dff_onnx.retrieval import cells_inside, query_concept
 from dff_onnx.retrieval.where import By
 from dff_onnx.runs.collect import Seen, collect_with
@@ -39,7 +39,7 @@ class WhereSettings:
         by: which of them is the query's, see `retrieval.query_concept`.
     """
 
-    k: int = 3
+    k: int = 2
     by: By = "share"
 
     def __post_init__(self) -> None:
@@ -126,7 +126,7 @@ def where(
         raise rows.failures[0]
     if found.results and len(rows.seen) == 1:
         raise UsageError(f"{folder}: not one result's picture can be read below it; name the index's folder")
-    made = located(rows.A, rows.seen, inside(query.box, rows.seen[0]), settings)
+    made = located(rows.A, rows.seen, inside(asked_box(query, describer), rows.seen[0]), settings)
     boxes = dict(zip((one.path for one in made.seen[1:]), made.boxes[1:], strict=True))
     told = replace(
         found,
@@ -138,8 +138,25 @@ def where(
     return told, made
 
 
+def asked_box(part: Part, describer: Describer) -> Box | None:
+    """What was asked for, in pixels of the query's file: a box, that of a concept, or None for all of it."""
+    if part.concept is None:
+        return part.box
+    own = describer.describe(describer.read(part.path, part.box)).boxes[part.concept]
+    left, top = (part.box.x0, part.box.y0) if part.box else (0, 0)
+    return Box(own.x0 + left, own.y0 + top, own.x1 + left, own.y1 + top)
+
+
 def inside(box: Box | None, query: Seen) -> NDArray[np.bool_]:
-    """The cells of the query's picture that were asked for."""
-    if box is None:
-        return np.ones((query.grid.height, query.grid.width), np.bool_)
-    return cells_inside(box, query.original, query.grid)
+    """The cells of the query's picture that were asked for; of a whole picture its centre, where its object is."""
+    return cells_inside(centre(query.original) if box is None else box, query.original, query.grid)
+
+
+def centre(size: Grid) -> Box:
+    """The middle of a picture, half its area, at least a pixel.
+
+    >>> centre(Grid(100, 200))
+    Box(x0=29, y0=15, x1=171, y1=85)
+    """
+    across, down = (min(round(side * (1 - 0.5**0.5) / 2), (side - 1) // 2) for side in (size.width, size.height))
+    return Box(across, down, size.width - across, size.height - down)

@@ -80,10 +80,10 @@ class Fixed:
     def __init__(self, parts: np.ndarray[Any, Any]) -> None:
         self.settings, self.parts = DescriptorSettings(), parts.astype(np.float32)
 
-    def read(self, path: Path, box: Box | None = None) -> Any:
+    def read(self, path: Path, _box: Box | None = None) -> Any:
         return path
 
-    def describe(self, picture: Any) -> Any:
+    def describe(self, _picture: Any) -> Any:
         return self
 
     @property
@@ -279,7 +279,7 @@ def test_an_index_without_images_regions_or_of_another_width_is_refused(tmp_path
         empty.put([Entry("a.jpg", Stamp(1, "m"), np.ones(4))])
         with pytest.raises(StoreError, match="holds no regions"):
             search(empty, DESCRIBER, query, SearchSettings(regions=True))
-    with random_store(tmp_path / "wide.db", 3) as wide, pytest.raises(StoreError, match="16 dimensions.* has 4"):
+    with random_store(tmp_path / "wide.db", 3) as wide, pytest.raises(StoreError, match=r"16 dimensions.* has 4"):
         search(wide, DESCRIBER, query)
 
 
