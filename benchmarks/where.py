@@ -30,7 +30,7 @@ from dff_onnx.datasets.icoseg import read_icoseg
 from dff_onnx.maps import offsets
 from dff_onnx.progress import Silent
 from dff_onnx.records import Box
-from dff_onnx.retrieval import Window, mac, rank, region_vectors, regions, rmac
+from dff_onnx.retrieval import Window, best_regions, mac, rank, region_vectors, regions, rmac
 from dff_onnx.retrieval.where import By
 from dff_onnx.runs.collect import Seen, collect_with
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
@@ -50,6 +50,7 @@ class Pictures:
     rows: list[NDArray[np.float32]]
     seen: list[Seen]
     vectors: NDArray[np.float32]
+    parts: list[NDArray[np.float32]]
 
 
 @dataclass
@@ -75,7 +76,9 @@ def main() -> None:
         file = embedded_model() if name == "compact" else data / "models" / f"{name}.onnx"
         layer = None if name == "compact" else "/fires.7/Concat_output_0"
         describer = Describer(Backbone.open(file, layer, threads=1), DescriptorSettings())
-        print_table(name, measure(read(data / "icoseg", describer), describer))
+        pictures = read(data / "icoseg", describer)
+        print_table(name, measure(pictures, describer))
+        print_regions(name, pictures, describer)
 
 
 def read(icoseg: Path, describer: Describer) -> Pictures:
@@ -86,9 +89,10 @@ def read(icoseg: Path, describer: Describer) -> Pictures:
     truths = [box_of(ground_truth(mask)) for mask in masks]
     rows = collect_with(icoseg, paths, describer.read, describer.activations, Silent())
     bounds = offsets(rows.grids)
-    vectors = np.stack([describer.describe(describer.read(path)).vector for path in paths])
-    parts = [np.asarray(rows.A[low:high]) for low, high in pairwise(bounds)]
-    return Pictures(paths, [name for name, _ in pictures], truths, parts, list(rows.seen), vectors)
+    described = [describer.describe(describer.read(path)) for path in paths]
+    vectors, parts = np.stack([one.vector for one in described]), [one.parts for one in described]
+    cut = [np.asarray(rows.A[low:high]) for low, high in pairwise(bounds)]
+    return Pictures(paths, [name for name, _ in pictures], truths, cut, list(rows.seen), vectors, parts)
 
 
 def measure(pictures: Pictures, describer: Describer) -> Overlaps:
@@ -146,6 +150,26 @@ def best_window(pictures: Pictures, picture: int, vector: NDArray[np.float32]) -
     down, across = seen.original.height / grid.height, seen.original.width / grid.width
     corners = (best.x * across, best.y * down, (best.x + best.width) * across, (best.y + best.height) * down)
     return Box(*map(round, corners))
+
+
+def print_regions(name: str, pictures: Pictures, describer: Describer) -> None:
+    """Which vector of a box should be compared with regions: pictures of the same group among the first ten."""
+    regions_of_all, ends = np.concatenate(pictures.parts), np.cumsum([0, *map(len, pictures.parts)]).tolist()
+    groups, shares = np.asarray(pictures.groups), dict[str, list[float]]()
+    for query in range(0, len(pictures.paths), 3):
+        made = describer.describe(describer.read(pictures.paths[query], pictures.truths[query]))
+        strongest = made.parts[int(np.argmax(made.scores))]
+        scores = {
+            "its vector and theirs": pictures.vectors @ made.vector,
+            "its vector and their regions": best_regions((regions_of_all @ made.vector)[None], ends)[0],
+            "its strongest concept and their regions": best_regions((regions_of_all @ strongest)[None], ends)[0],
+        }
+        for way, of in scores.items():
+            found = [i for i in np.argsort(-of, kind="stable").tolist() if i != query][:TOP]
+            shares.setdefault(way, []).append(float(np.mean(groups[found] == groups[query])))
+    print(f"\n{name}, box: of the first {TOP}, of its group")
+    for way, of in shares.items():
+        print(f"{way:<42} {np.mean(of):.3f}")
 
 
 def print_table(name: str, made: Overlaps) -> None:

@@ -60,7 +60,8 @@ def _paste(sheet: Image.Image, tile: Tile, left: int, top: int) -> None:
         image = boxed(tile, within(tile.picture, SIDE))
         sheet.paste(image, (left + (SIDE - image.width) // 2, top + (SIDE - image.height) // 2))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT)
-    name = tile.name if tile.picture is not None else f"cannot be read: {tile.name}"
+    name = tile.name.rpartition("/")[2]
+    name = name if tile.picture is not None else f"cannot be read: {name}"
     for line, (text, shade) in enumerate(((tile.heading, LIGHT), (name, GREY))):
         place = (left, top + SIDE + GAP // 2 + line * (TEXT + GAP // 2))
         draw.text(place, fitted_label(text, font, SIDE, len(text)), font=font, fill=shade)

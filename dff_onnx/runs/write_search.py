@@ -99,8 +99,9 @@ def _all_shown(found: SearchFound, folder: Path, located: Located | None) -> lis
         scaled = [heat / np.float32(located.peak or 1) for heat in located.heats]
         query = scaled[0]  # the query may be among the results: what is told of it as a query is its own
         heats = {one.path: heat for one, heat in zip(located.seen[1:], scaled[1:], strict=True)}
-    name, boxes = printable(found.query.path), (found.query.box, found.query_box)
-    first = _Shown(found.query.path, name, "query", boxes if located else boxes[:1], query)
+    # What was seen has one colour in all pictures; what was asked for, another.
+    boxes = (found.query_box, found.query.box)
+    first = _Shown(found.query.path, printable(found.query.path), "query", boxes, query)
     return [first] + [
         _Shown(path, printable(Path(one.path)), f"{one.rank}   {one.score:.3f}", (one.box,), heats.get(path))
         for path, one in ((folder / one.path, one) for one in found.results)
@@ -116,8 +117,7 @@ def _drawn(one: _Shown) -> tuple[Tile, Pixels | None]:
     original, heat = (size.height, size.width), one.heat
     if heat is None:
         return Tile(one.name, one.heading, picture, original, one.boxes), None
-    colours = [colour(number) for number in range(len(one.boxes))]
-    boxes = [shown_box(box, original, picture) for box in one.boxes]
-    drawn = overlay(picture, heat[None], colours[-1:], ["query"], "scale: query and results", boxes[-1:])
-    small = painted(within(picture, SIDE), heat[None], colours[-1:])
+    boxes = [shown_box(box, original, picture) for box in one.boxes[:1]]
+    drawn = overlay(picture, heat[None], [colour(0)], ["query"], "scale: query and results", boxes)
+    small = painted(within(picture, SIDE), heat[None], [colour(0)])
     return Tile(one.name, one.heading, picture, original, one.boxes, small), drawn
