@@ -99,7 +99,7 @@ def search(
     check_not_empty(store)
     if settings.regions:
         check_not_empty(store, "regions")
-    vectors = [vector_of(describer, part, settings.regions) for part in (query, *also, *without)]
+    vectors = [vector_of(describer, part) for part in (query, *also, *without)]
     _check_width(vectors[0], store)
     own = OwnPicture.of(query.path, folder) if settings.exclude_self else None
     with single_threaded_blas():
@@ -112,15 +112,8 @@ def search(
     return SearchFound(query, results, counts.images, counts.regions, settings.to_dict(), tuple(also), tuple(without))
 
 
-def vector_of(describer: Describer, part: Part, among_regions: bool = False) -> Floats:
+def vector_of(describer: Describer, part: Part) -> Floats:
     """The descriptor of a picture or a part, `(d,)`.
-
-    Among regions that are concepts its strongest concept asks: their sum is like no single one (`benchmarks/where.py`).
-
-    Args:
-        describer: of the index.
-        part: what is asked for.
-        among_regions: whether it is compared with regions.
 
     Raises:
         ImageError: when the picture cannot be read, or shows the network nothing.
@@ -128,8 +121,6 @@ def vector_of(describer: Describer, part: Part, among_regions: bool = False) -> 
     """
     described = describer.describe(describer.read(part.path, part.box))
     vector = described.vector
-    if among_regions and describer.settings.kind == "dff" and described.scores:
-        vector = described.parts[int(np.argmax(described.scores))]
     if part.concept is not None:
         if not 0 <= part.concept < len(described.parts):
             found = f"0 to {len(described.parts) - 1}" if len(described.parts) else "none"

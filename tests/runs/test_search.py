@@ -78,7 +78,7 @@ class Fixed:
     """Describes every picture by given vectors."""
 
     def __init__(self, parts: np.ndarray[Any, Any]) -> None:
-        self.settings, self.parts, self.scores = DescriptorSettings(), parts.astype(np.float32), (1.0,) * len(parts)
+        self.settings, self.parts = DescriptorSettings(), parts.astype(np.float32)
 
     def read(self, path: Path, _box: Box | None = None) -> Any:
         return path
@@ -252,16 +252,6 @@ def test_a_crop_and_a_concept_are_parts_of_the_query(store: VectorStore, scenes:
     for number in (3, -1):
         with pytest.raises(UsageError, match=r"--concept .*rgb.png has the parts 0 to 2"):
             search(store, DESCRIBER, Part(scenes / "rgb.png", concept=number))
-
-
-def test_among_concepts_the_strongest_asks_and_among_squares_their_sum(scenes: Path) -> None:
-    scene(scenes / "mixed.png", (RED, 0, 0), (RED, 40, 0), (GREEN, 80, 56))
-    part, red = Part(scenes / "mixed.png"), vector_of(DESCRIBER, Part(scenes / "r.png"))
-    assert vector_of(DESCRIBER, part, among_regions=True) @ red > 0.99 > vector_of(DESCRIBER, part) @ red
-    squares = Describer(Colours(), DescriptorSettings(kind="rmac"))
-    assert (vector_of(squares, part, among_regions=True) == vector_of(squares, part)).all()
-    numbered = vector_of(DESCRIBER, Part(scenes / "mixed.png", concept=1), among_regions=True)
-    assert (numbered == DESCRIBER.describe(DESCRIBER.read(scenes / "mixed.png")).parts[1]).all()
 
 
 def test_queries_that_cannot_be_are_refused_in_a_sentence(tmp_path: Path, store: VectorStore, scenes: Path) -> None:
