@@ -100,6 +100,8 @@ def test_json_alone_is_on_stdout_and_is_what_the_folder_has(home: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
     other = command(*words, "--top", "2")
     assert isinstance(other.exception, UsageError) and "other settings" in str(other.exception)
+    another = command(*words[:2], home / "pictures" / "red.png", *words[3:])
+    assert isinstance(another.exception, UsageError) and "query" in str(another.exception)
     assert command(*words, "--top", "2", "--overwrite").exit_code == 0
     assert len(list((home / "out" / "overlays").iterdir())) == 3
     with Image.open(home / "out" / "contact_sheet.png") as sheet:

@@ -134,6 +134,14 @@ def test_without_files_rows_and_grids_are_enough() -> None:
         assert made.heats[0].argmax() == cell
 
 
+def test_thresholds_count_pictures_as_the_network_saw_them() -> None:
+    """A large file has no more weight: here its cell would be most of the set, and above its own percentile."""
+    query = Seen(Path("q"), Grid(8, 16), Grid(8, 16), Grid(1, 2))
+    seen = [query, Seen(Path("a"), Grid(80, 80), Grid(8, 8), Grid(1, 1))]
+    A = np.array([[4.0, 0], [0, 4], [2.5, 0]], np.float32)
+    assert located(A, seen, np.array([[True, False]]), WhereSettings(2)).boxes[1] is None
+
+
 def test_a_box_is_the_cells_inside_and_no_box_the_centre() -> None:
     seen = Seen(Path("q"), Grid(100, 200), Grid(50, 100), Grid(2, 4))
     assert inside(Box(0, 0, 100, 50), seen).tolist() == [[True, True, False, False], [False] * 4]
