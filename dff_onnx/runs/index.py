@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from dff_onnx.report.found import Failure
 from dff_onnx.report.whitening_file import WhiteningFile, read_whitening, whitening_bytes, whitening_sha256
 from dff_onnx.runs.collect import none_usable
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
-from dff_onnx.runs.opened_index import WHITENING, settings_of, stored_whitening
+from dff_onnx.runs.opened_index import FOLDER, WHITENING, settings_of, stored_whitening
 from dff_onnx.runs.whiten import check_whitening, described_in_order
 from dff_onnx.store import (
     Entry,
@@ -164,11 +165,11 @@ def index_folder(
     paths, root = walk_pictures(folder), root_of(folder)
     describer = Describer(activations, plan.settings, plan.whitening.whitening if plan.whitening else None)
     with write_store(where, _identity(describer, plan)) as store:
-        _keep_whitening(store, plan.whitening)
         known = store.stamps()
         keep_missing = keep_missing or folder.is_file()
         if not keep_missing:
             _check_folder(folder, paths, known, store.where)
+        _keep(store, root if not folder.is_file() or not known else None, plan.whitening)
         by_content = by_content or any(stamp.mark.startswith("sha256:") for stamp in known.values())
         look = _Look(root, describer, known, by_content)
         return _brought_up_to_date(store, paths, look, keep_missing, folder, progress)
@@ -248,11 +249,14 @@ def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def _keep_whitening(store: VectorStore, whitening: WhiteningFile | None) -> None:
-    """Beside the vectors, where it is not yet: a kill may have come between."""
-    data = None if whitening is None else whitening_bytes(whitening)
-    if data is not None and store.attachment(WHITENING) != data:
-        store.attach(WHITENING, data)
+def _keep(store: VectorStore, root: Path | None, whitening: WhiteningFile | None) -> None:
+    """Keeps beside the vectors where the pictures are, and the whitening; a kill may have come between."""
+    kept = {FOLDER: os.fsencode(root.resolve())} if root else {}
+    if whitening is not None:
+        kept[WHITENING] = whitening_bytes(whitening)
+    for name, data in kept.items():
+        if store.attachment(name) != data:
+            store.attach(name, data)
 
 
 def _settings_of_whitening(file: WhiteningFile, path: str) -> DescriptorSettings:

@@ -19,7 +19,7 @@ from dff_onnx.runs.opening import Opening, network_of, open_as
 from dff_onnx.store import Identity, VectorStore, open_store
 
 INDEX = Holder("index", "vectors", StoreError)
-WHITENING = "whitening"  # the name of the attachment
+WHITENING, FOLDER = "whitening", "folder"  # names of attachments: what whitened the vectors, where the pictures are
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,10 +20,10 @@ from dff_onnx.report.panels import shown_box, within
 from dff_onnx.report.search_found import SearchFound, search_json
 from dff_onnx.report.search_page import SIDE, search_page
 from dff_onnx.report.search_tiles import Tile, search_sheet
+from dff_onnx.runs.opened_index import FOLDER
 from dff_onnx.runs.where import Located
 from dff_onnx.store import VectorStore
 
-FOLDER = "folder"  # the name of the attachment that says where an index's pictures are
 OVERLAYS = "overlays"
 
 

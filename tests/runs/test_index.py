@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import picture
 from fake_backbone import Colours
+from made_pictures import picture
 
 from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.session import Backbone
@@ -367,3 +367,23 @@ def test_vectors_are_stored_in_halves_by_default(folder: Path, where: Path) -> N
     with open_store(where) as store:
         assert store.identity.dtype == "float16"
         assert all(block.vectors.dtype == np.float16 for block in store.blocks("regions"))
+
+
+def test_an_index_says_where_its_pictures_are(folder: Path, where: Path, tmp_path: Path) -> None:
+    """One picture alone changes nothing of that, nor does a folder that is refused."""
+    other = tmp_path / "other"
+    other.mkdir()
+    picture(9).save(other / "9.png")
+
+    def said() -> Path:
+        with open_store(where) as store:
+            return Path(os.fsdecode(store.attachment("folder") or b""))
+
+    indexed(folder, where)
+    assert said() == folder.resolve()
+    indexed(folder / "deep" / "6.png", where)
+    with pytest.raises(UsageError):
+        indexed(other, where)
+    assert said() == folder.resolve()
+    indexed(other, where, keep_missing=True)
+    assert said() == other.resolve()
