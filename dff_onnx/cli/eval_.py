@@ -1,4 +1,4 @@
-"""`dff-onnx eval coseg|corloc|parts|finegrained|ilsvrc|patterns|compare`."""
+"""`dff-onnx eval coseg|corloc|parts|finegrained|ilsvrc|retrieval|patterns|compare`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from dff_onnx.cli.eval_finegrained import finegrained
 from dff_onnx.cli.eval_ilsvrc import ilsvrc
 from dff_onnx.cli.eval_parts import parts
 from dff_onnx.cli.eval_patterns import patterns
+from dff_onnx.cli.eval_retrieval import retrieval
 
 eval_ = typer.Typer(
-    help="The papers' evaluations on annotated data: co-segmentation, CorLoc, parts, recognition.",
+    help="The papers' evaluations on annotated data: co-segmentation, CorLoc, parts, recognition, retrieval.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-for command in (coseg, corloc, parts, finegrained, ilsvrc, patterns, compare):
+for command in (coseg, corloc, parts, finegrained, ilsvrc, retrieval, patterns, compare):
     eval_.command()(command)

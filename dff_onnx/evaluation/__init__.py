@@ -13,6 +13,8 @@ from dff_onnx.evaluation.part_scores import PartFigures
 from dff_onnx.evaluation.part_text import parts_identity, parts_json, parts_markdown, parts_plot, parts_terminal
 from dff_onnx.evaluation.parts import PartPlan, evaluate_parts
 from dff_onnx.evaluation.published_retrieval import PublishedRetrieval, published_retrieval
+from dff_onnx.evaluation.retrieval import evaluate_retrieval
+from dff_onnx.evaluation.retrieval_opening import open_retrieval
 from dff_onnx.evaluation.retrieval_scores import (
     PairedDifference,
     QueryScore,
@@ -22,7 +24,8 @@ from dff_onnx.evaluation.retrieval_scores import (
     score_similarities,
 )
 from dff_onnx.evaluation.retrieval_stored import StoredRetrieval, read_retrieval, retrieval_identity, retrieval_json
-from dff_onnx.evaluation.retrieval_table import RetrievalRow, RetrievalTable, retrieval_tables
+from dff_onnx.evaluation.retrieval_systems import RetrievalPlan, RetrievalSystem, retrieval_systems
+from dff_onnx.evaluation.retrieval_table import Contest, RetrievalRow, RetrievalTable, retrieval_tables
 from dff_onnx.evaluation.retrieval_text import retrieval_markdown, retrieval_plot, retrieval_terminal
 from dff_onnx.evaluation.scores import Figures, GroupClass, ImageScore
 from dff_onnx.evaluation.stored import figures_json, identity, read_figures
@@ -34,6 +37,7 @@ __all__ = [
     "KNOWN",
     "ClassSettings",
     "Comparison",
+    "Contest",
     "Figures",
     "GroupClass",
     "IlsvrcFigures",
@@ -47,7 +51,9 @@ __all__ = [
     "PublishedRetrieval",
     "QueryScore",
     "RetrievalFigures",
+    "RetrievalPlan",
     "RetrievalRow",
+    "RetrievalSystem",
     "RetrievalTable",
     "Row",
     "StoredRetrieval",
@@ -64,6 +70,7 @@ __all__ = [
     "evaluate",
     "evaluate_ilsvrc",
     "evaluate_parts",
+    "evaluate_retrieval",
     "figures_json",
     "identity",
     "ilsvrc_json",
@@ -75,6 +82,7 @@ __all__ = [
     "open_ilsvrc",
     "open_masks",
     "open_parts",
+    "open_retrieval",
     "paired_difference",
     "parts_identity",
     "parts_json",
@@ -88,6 +96,7 @@ __all__ = [
     "retrieval_json",
     "retrieval_markdown",
     "retrieval_plot",
+    "retrieval_systems",
     "retrieval_tables",
     "retrieval_terminal",
     "score_rankings",

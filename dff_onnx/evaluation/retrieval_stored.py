@@ -10,8 +10,8 @@ from typing import Any
 
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.evaluation.differences import settings_by_system
-from dff_onnx.evaluation.retrieval_scores import FIRST, QueryScore, RetrievalFigures
-from dff_onnx.evaluation.retrieval_table import RetrievalRow, RetrievalTable
+from dff_onnx.evaluation.retrieval_scores import FIRST, PairedDifference, QueryScore, RetrievalFigures
+from dff_onnx.evaluation.retrieval_table import Contest, RetrievalRow, RetrievalTable
 from dff_onnx.evaluation.scores import SystemUsed
 from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, to_json
 from dff_onnx.runs.write import versions
@@ -64,7 +64,12 @@ def retrieval_json(figures: RetrievalFigures, made: Sequence[RetrievalTable]) ->
         "notes": list(figures.notes),
         "failures": [asdict(failure) for failure in figures.failures],
         "tables": [
-            {"protocol": table.protocol, "queries": table.queries, "rows": [_row(row) for row in table.rows]}
+            {
+                "protocol": table.protocol,
+                "queries": table.queries,
+                "rows": [_row(row) for row in table.rows],
+                "contest": _contest(table.contest),
+            }
             for table in made
         ],
         "queries": [asdict(score) for score in figures.scores],
@@ -96,15 +101,19 @@ def read_retrieval(path: str | Path) -> StoredRetrieval:
 def _row(row: RetrievalRow) -> dict[str, Any]:
     fields = asdict(row)
     fields["interval"] = None if row.interval is None else [row.interval.low, row.interval.high]
-    if apart := row.difference:
-        ends = [apart.interval.low, apart.interval.high]
-        fields["difference"] = {
-            "mean": apart.interval.estimate,
-            "interval": ends,
-            "p": apart.p,
-            "queries": apart.queries,
-        }
+    fields["difference"] = None if row.difference is None else _difference(row.difference)
     return fields
+
+
+def _contest(one: Contest | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {"ours": one.ours, "others": one.others, "difference": _difference(one.difference)}
+
+
+def _difference(apart: PairedDifference) -> dict[str, Any]:
+    ends = [apart.interval.low, apart.interval.high]
+    return {"mean": apart.interval.estimate, "interval": ends, "p": apart.p, "queries": apart.queries}
 
 
 def _stored(path: Path, fields: Mapping[str, Any]) -> StoredRetrieval:

@@ -41,6 +41,20 @@ class RetrievalRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Contest:
+    """The best DFF descriptor against the best of the others. Who is the best is told by the same queries.
+
+    Attributes:
+        ours, others: names of the systems.
+        difference: ours minus the others'.
+    """
+
+    ours: str
+    others: str
+    difference: PairedDifference
+
+
+@dataclass(frozen=True, slots=True)
 class RetrievalTable:
     """One protocol.
 
@@ -48,11 +62,13 @@ class RetrievalTable:
         protocol: its name.
         queries: that count: those with something to find.
         rows: measured ones first.
+        contest: None where no system is DFF, or all are.
     """
 
     protocol: str
     queries: int
     rows: tuple[RetrievalRow, ...]
+    contest: Contest | None = None
 
 
 def retrieval_tables(figures: RetrievalFigures) -> tuple[RetrievalTable, ...]:
@@ -66,7 +82,23 @@ def _table(figures: RetrievalFigures, protocol: str) -> RetrievalTable:
     for row in published_retrieval(figures.dataset, protocol):
         mean = round(row.figures[figures.dataset, protocol] / 100, 4)
         rows.append(RetrievalRow(row.name, "published", mean, origin=row.origin))
-    return RetrievalTable(protocol, sum(one.ap is not None for one in each[0]) if each else 0, tuple(rows))
+    queries = sum(one.ap is not None for one in each[0]) if each else 0
+    return RetrievalTable(protocol, queries, tuple(rows), _contest(figures, protocol))
+
+
+def _contest(figures: RetrievalFigures, protocol: str) -> Contest | None:
+    ours = [system.name for system in figures.systems if system.settings.get("kind") == "dff"]
+    others = [system.name for system in figures.systems if system.name not in ours]
+    if not ours or not others:
+        return None
+    best, against = (max(names, key=lambda name: _mean(figures.of(name, protocol))) for names in (ours, others))
+    difference = paired_difference(figures.of(against, protocol), figures.of(best, protocol))
+    return None if difference is None else Contest(best, against, difference)
+
+
+def _mean(scores: Sequence[QueryScore]) -> float:
+    """Of queries that count, the same ones for all systems; where none does, all are alike."""
+    return sum(one.ap or 0.0 for one in scores)
 
 
 def _measured(name: str, own: Sequence[QueryScore], first: Sequence[QueryScore]) -> RetrievalRow:

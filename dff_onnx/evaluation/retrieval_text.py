@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.evaluation.markdown import table_line
 from dff_onnx.evaluation.retrieval_scores import FIRST, RetrievalFigures
-from dff_onnx.evaluation.retrieval_table import RetrievalRow, RetrievalTable
+from dff_onnx.evaluation.retrieval_table import Contest, RetrievalRow, RetrievalTable
 from dff_onnx.evaluation.text import WIDTH, p_text, per_cent
 from dff_onnx.metrics import Interval
 from dff_onnx.report.evaluation_plot import Bar, BarRow, bars_svg
@@ -28,6 +29,8 @@ def retrieval_terminal(figures: RetrievalFigures, made: Sequence[RetrievalTable]
             lines.append(fitted(row.name, METHOD) + fitted(row.source, SOURCE) + cells)
         lines.append("mAP, 95 % interval over queries:")
         lines += [line for row in table.rows for line in _told(row, table.rows[0].name)]
+        if table.contest:
+            lines += wrap(_contested(table.contest), WIDTH, subsequent_indent="  ")
     origins = sorted({row.origin for table in made for row in table.rows if row.origin})
     return "\n".join([*lines, *([""] if origins else []), *(f"published: {origin}" for origin in origins)])
 
@@ -46,6 +49,8 @@ def retrieval_markdown(figures: RetrievalFigures, made: Sequence[RetrievalTable]
             )
             bounds = _bounds(row.interval) if row.interval else "-"
             lines.append(table_line([cell(row.name), row.source, *_cells(row), bounds, *compared]))
+        if table.contest:
+            lines += ["", cell(_contested(table.contest)) + "."]
     origins = sorted({row.origin for table in made for row in table.rows if row.origin})
     lines += [line for origin in origins for line in ("", f"Published: {origin}.")]
     titles = [f"- {cell(one.name)}: {cell(one.title)}" for one in figures.systems]
@@ -91,6 +96,14 @@ def _told(row: RetrievalRow, first: str) -> list[str]:
         said = f"{_signed(apart.interval)} ({_bounds(apart.interval)}), p {p_text(apart.p)}, against {first}"
         lines.append(fitted(f"  {'':<{METHOD - 2}}{said}", WIDTH).rstrip())
     return lines
+
+
+def _contested(one: Contest) -> str:
+    apart = one.difference
+    return (
+        f"the best of DFF ({one.ours}) against the best of the others ({one.others}): {_signed(apart.interval)} "
+        f"({_bounds(apart.interval)}), p {p_text(apart.p)}"
+    )
 
 
 def _bounds(interval: Interval) -> str:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import empty_rows
 from dff_onnx.backbone.protocol import Activations
@@ -156,21 +159,22 @@ def block_of(batch: Batch[Path], activations: Activations) -> Block:
         ModelError: when activations are negative or not finite.
     """
     pixels = stacked(batch)
-    values = activations(pixels)
-    check_activations(values, activations)
+    values = checked_activations(pixels, activations)
     grid, size = Grid(*values.shape[2:]), Grid(*pixels.shape[1:3])
     return Block(rows_of(values), [Seen(path, picture.original, size, grid) for path, picture in batch])
 
 
-def check_activations(values: Array, activations: Activations) -> None:
-    """Refuses what nothing can be made of.
+def checked_activations(pixels: NDArray[np.uint8], activations: Activations) -> Array:
+    """Activations `(n, c, h, w)` of pixels `(n, height, width, 3)`.
 
     Raises:
-        ModelError: when values are negative or not finite.
+        ModelError: when they are negative or not finite.
     """
+    values = activations(pixels)
     if not activations.nonnegative:
         _check_sign(values, activations)
     _check_finite(values, activations)
+    return values
 
 
 def rows_of(values: Array) -> Array:

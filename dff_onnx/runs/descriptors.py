@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -41,7 +41,7 @@ from dff_onnx.retrieval import (
     target_sizes,
     ucrow,
 )
-from dff_onnx.runs.collect import check_activations, rows_of
+from dff_onnx.runs.collect import checked_activations, rows_of
 
 Kind = Literal["dff", "rmac", "mac", "spoc", "gem", "crow", "ucrow"]
 Weights = Literal["equal", "energy", "root"]
@@ -188,45 +188,25 @@ class Describer:
             return self._described(picture)
 
     def _described(self, picture: Picture) -> Described:
-        found = [self._parts(pixels) for pixels in self._sizes(picture.pixels)]
-        whole = over_scales([np.asarray(to_numpy(self._summed(one)), np.float32)[None] for one in found])[0]
+        found = [self._parts(pixels) for pixels in at_scales(picture.pixels, self.settings.scales)]
+        whole = whole_vector(found, self.whitening)
         first = found[0]
         wanted = [i for i, box in enumerate(first.boxes) if box is not None]
-        parts = np.asarray(to_numpy(self._whitened(first.vectors)), np.float32)[wanted]
+        parts = np.asarray(to_numpy(_whitened(first.vectors, self.whitening)), np.float32)[wanted]
         boxes = tuple(_on_file(box, picture) for box in first.boxes if box is not None)
         return Described(whole, parts, boxes, tuple(first.scores[i] for i in wanted))
 
     def part_vectors(self, picture: Picture) -> Floats:
         """What a whitening is learnt on: the parts at all scales, unit length, `(p, c)`, none of them zero."""
         with single_threaded_blas():
-            rows = np.concatenate([to_numpy(self._parts(pixels).vectors) for pixels in self._sizes(picture.pixels)])
-        return np.asarray(rows[rows.any(axis=1)], np.float32)
+            return learnable([self._parts(pixels) for pixels in at_scales(picture.pixels, self.settings.scales)])
 
-    def _sizes(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-        sizes = target_sizes(Grid(*pixels.shape[:2]), STRIDE, self.settings.scales)
-        return [_resized(pixels, size) for size in sizes]
-
-    def _parts(self, pixels: NDArray[np.uint8]) -> _Parts:
-        X, size = self.activations(pixels[None]), Grid(*pixels.shape[:2])
-        check_activations(X, self.activations)
-        if self.settings.kind == "dff":
-            return _concepts(X, size, self.settings)
-        if self.settings.kind == "rmac":
-            return _squares(X, size, self.settings.levels)
-        return _Parts(normalized(POOLINGS[self.settings.kind](X)), np.ones(1), (None,), (1.0,), size)
-
-    def _whitened(self, vectors: Array) -> Array:
-        return vectors if self.whitening is None else self.whitening(vectors)
-
-    def _summed(self, parts: _Parts) -> Array:
-        vectors = self._whitened(parts.vectors)
-        xp = namespace_of(vectors)
-        weights = xp.asarray(parts.weights, dtype=vectors.dtype)
-        return normalized(xp.sum(weights[:, None] * vectors, axis=0, keepdims=True))[0, :]
+    def _parts(self, pixels: NDArray[np.uint8]) -> Parts:
+        return parts_of(checked_activations(pixels[None], self.activations), Grid(*pixels.shape[:2]), self.settings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Parts:
+class Parts:
     """The parts of a picture at one size.
 
     Attributes:
@@ -244,10 +224,54 @@ class _Parts:
     size: Grid
 
 
-def _concepts(X: Array, size: Grid, settings: DescriptorSettings) -> _Parts:
+def at_scales(pixels: NDArray[np.uint8], scales: Sequence[float]) -> list[NDArray[np.uint8]]:
+    """A picture at the sizes at which it is looked at."""
+    sizes = target_sizes(Grid(*pixels.shape[:2]), STRIDE, scales)
+    return [_resized(pixels, size) for size in sizes]
+
+
+def parts_of(X: Array, size: Grid, settings: DescriptorSettings) -> Parts:
+    """The parts of one picture at one size.
+
+    Args:
+        X: `(1, c, h, w)` activations, `>= 0`.
+        size: of the picture in pixels.
+        settings: what a part is.
+    """
+    if settings.kind == "dff":
+        return _concepts(X, size, settings)
+    if settings.kind == "rmac":
+        return _squares(X, size, settings.levels)
+    return Parts(normalized(POOLINGS[settings.kind](X)), np.ones(1), (None,), (1.0,), size)
+
+
+def whole_vector(found: Sequence[Parts], whitening: Whitening | None) -> Floats:
+    """The vector of a picture, `(d,)`, from its parts at every size."""
+    vectors = [np.asarray(to_numpy(_summed(one, whitening)), np.float32)[None] for one in found]
+    return np.asarray(over_scales(vectors)[0], np.float32)
+
+
+def learnable(found: Sequence[Parts]) -> Floats:
+    """The parts of a picture at all sizes that a whitening can be learnt on: `(p, c)`, none of them zero."""
+    rows = np.concatenate([to_numpy(one.vectors) for one in found])
+    return np.asarray(rows[rows.any(axis=1)], np.float32)
+
+
+def _whitened(vectors: Array, whitening: Whitening | None) -> Array:
+    return vectors if whitening is None else whitening(vectors)
+
+
+def _summed(parts: Parts, whitening: Whitening | None) -> Array:
+    vectors = _whitened(parts.vectors, whitening)
+    xp = namespace_of(vectors)
+    weights = xp.asarray(parts.weights, dtype=vectors.dtype)
+    return normalized(xp.sum(weights[:, None] * vectors, axis=0, keepdims=True))[0, :]
+
+
+def _concepts(X: Array, size: Grid, settings: DescriptorSettings) -> Parts:
     xp, grid, rows = namespace_of(X), Grid(*X.shape[2:]), rows_of(X)
     if not bool(xp.any(rows > 0)):
-        return _Parts(xp.zeros((1, X.shape[1]), dtype=X.dtype), np.ones(1), (None,), (0.0,), size)
+        return Parts(xp.zeros((1, X.shape[1]), dtype=X.dtype), np.ones(1), (None,), (0.0,), size)
     found = factorize(rows, min(settings.k, *rows.shape), threads=1)
     shares = np.asarray(to_numpy(energy_shares(found.W, found.H)), np.float64)
     weights = {"equal": np.ones_like(shares), "energy": shares, "root": np.sqrt(shares)}[settings.weights]
@@ -255,10 +279,10 @@ def _concepts(X: Array, size: Grid, settings: DescriptorSettings) -> _Parts:
     maps = upsample(heat, size.height, size.width)
     masks = regions_of(mask(maps, HALF_PEAK * maps.max(axis=(1, 2))))
     boxes = tuple(one.regions[0].box if one.regions else None for one in masks)
-    return _Parts(concept_vectors(found.W, found.H), weights, boxes, tuple(shares.tolist()), size)
+    return Parts(concept_vectors(found.W, found.H), weights, boxes, tuple(shares.tolist()), size)
 
 
-def _squares(X: Array, size: Grid, levels: int) -> _Parts:
+def _squares(X: Array, size: Grid, levels: int) -> Parts:
     grid = Grid(*X.shape[2:])
     windows = regions(grid.height, grid.width, levels)
     down, across = size.height / grid.height, size.width / grid.width
@@ -266,7 +290,7 @@ def _squares(X: Array, size: Grid, levels: int) -> _Parts:
         Box(*(round(v) for v in (w.x * across, w.y * down, (w.x + w.width) * across, (w.y + w.height) * down)))
         for w in windows
     )
-    return _Parts(region_vectors(X, windows)[0], np.ones(len(windows)), boxes, (1.0,) * len(windows), size)
+    return Parts(region_vectors(X, windows)[0], np.ones(len(windows)), boxes, (1.0,) * len(windows), size)
 
 
 def _on_file(box: Box, picture: Picture) -> Box:

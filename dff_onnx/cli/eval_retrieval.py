@@ -1,0 +1,132 @@
+"""`dff-onnx eval retrieval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dff_onnx.cli.eval_options import AsJson, Output, Overwrite, numbers, words
+from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
+from dff_onnx.cli.options import (
+    CardFile,
+    ChannelOrderOption,
+    Mean,
+    Rectify,
+    Scale,
+    Split,
+    Std,
+    preprocessing_if_said,
+    sign_of,
+)
+
+if TYPE_CHECKING:
+    from dff_onnx.evaluation import RetrievalFigures
+
+DatasetFolder = Annotated[Path, typer.Argument(help="A retrieval set, or any tree with a folder for each class.")]
+KindName = Annotated[
+    str | None, typer.Option("--kind", help="folders, oxford, revisited, instre or holidays. [default: by its files]")
+]
+Truth = Annotated[Path | None, typer.Option(help="The ground truth's file or folder, where it lies elsewhere.")]
+Descriptors = Annotated[
+    str, typer.Option("--systems", help="What to compare, with commas: mac, spoc, gem, crow, ucrow, rmac, dff.")
+]
+Concepts = Annotated[str, typer.Option("-k", help="Concepts of a picture for dff: 8, or several as 4,8.")]
+Whiten = Annotated[
+    Path | None, typer.Option(help="A folder of other pictures: learn a whitening of each system there.")
+]
+Dimensions = Annotated[
+    str | None, typer.Option(help="Of whitened vectors: 128, or several as 64,128,all. [default: all]")
+]
+LongerSide = Annotated[int, typer.Option(help="Pixels of the longer side; nothing is enlarged.", min=32, max=8192)]
+MultiScale = Annotated[bool, typer.Option("--multi-scale", help="Also at 0.71 and 0.5 of the size, added up.")]
+
+
+def retrieval(
+    dataset: DatasetFolder,
+    kind: KindName = None,
+    truth: Truth = None,
+    systems: Descriptors = "mac,spoc,gem,crow,rmac,dff",
+    k: Concepts = "8",
+    whiten: Whiten = None,
+    dimensions: Dimensions = None,
+    size: LongerSide = 320,
+    multi_scale: MultiScale = False,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    model: Network = "compact",
+    card: CardFile = None,
+    layer: Layer = None,
+    device: Device = DeviceChoice.auto,
+    cuda_graph: CudaGraph = False,
+    rectify: Rectify = False,
+    split: Split = False,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    channel_order: ChannelOrderOption = None,
+) -> None:
+    """Retrieval: how well descriptors find what belongs to a query, by mean average precision.
+
+    All descriptors are made of one pass of the network. With --whiten each has a second row, +w, whose whitening was
+    learnt on those pictures. Exit code 3 says that some pictures could not be used.
+    """
+    from dff_onnx.cli.progress import shown
+    from dff_onnx.evaluation import (
+        RetrievalPlan,
+        check_folder,
+        evaluate_retrieval,
+        open_retrieval,
+        retrieval_identity,
+        retrieval_systems,
+    )
+    from dff_onnx.retrieval import SCALES
+
+    chosen = retrieval_systems(words(systems), numbers(k, "-k"), size, SCALES if multi_scale else (1.0,))
+    plan = RetrievalPlan(chosen, whiten, _kept(dimensions))
+    opened = open_retrieval(dataset, kind, truth)
+    with shown() as progress:
+        backbone = open_network(
+            model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
+            preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
+        )  # fmt: skip
+        if output:
+            identity = retrieval_identity(opened.name, backbone.fingerprint.to_dict(), plan.used())
+            check_folder(output, identity, overwrite)
+        figures = evaluate_retrieval(opened, backbone, plan, progress)
+    _scored(figures, output, as_json)
+
+
+def _kept(text: str | None) -> tuple[int | None, ...]:
+    """`64,128,all` as numbers; None for all."""
+    if text is None:
+        return (None,)
+    return tuple(
+        kept
+        for word in words(text)
+        for kept in ((None,) if word == "all" else numbers(word, "--dimensions", most=65536))
+    )
+
+
+def _scored(figures: RetrievalFigures, output: Path | None, as_json: bool) -> None:
+    """Printed, then written: neither is lost when the other cannot be done."""
+    from dff_onnx.cli.eval_options import ended
+    from dff_onnx.evaluation import (
+        retrieval_json,
+        retrieval_markdown,
+        retrieval_plot,
+        retrieval_tables,
+        retrieval_terminal,
+        write_folder,
+    )
+
+    made = retrieval_tables(figures)
+    text = retrieval_json(figures, made)
+    try:
+        typer.echo(text if as_json else retrieval_terminal(figures, made), nl=not as_json)
+    finally:
+        if output:
+            write_folder(output, text, retrieval_markdown(figures, made), retrieval_plot(figures, made))
+    ended(figures.notes, figures.failures)

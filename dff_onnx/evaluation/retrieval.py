@@ -1,0 +1,231 @@
+"""Retrieval sets searched with every kind of descriptor: the network looks at each picture once, for all of them.
+
+A whitening is learnt on other pictures than are searched. What stays in memory are vectors: of the set, one for each
+row of the table; before that, the parts of the pictures that whitenings are learnt on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.arrays.helpers import row_blocks
+from dff_onnx.backbone.protocol import Activations
+from dff_onnx.datasets import RetrievalQuery, RetrievalSet, without_images, without_queries
+from dff_onnx.datasets.dataset import counted
+from dff_onnx.errors import ArrayError, NoImagesError, UsageError
+from dff_onnx.evaluation.retrieval_scores import QueryScore, RetrievalFigures, score_rankings
+from dff_onnx.evaluation.retrieval_systems import RetrievalPlan
+from dff_onnx.files import printable, root_of, walk_pictures
+from dff_onnx.images import Picture, read_query
+from dff_onnx.progress import Progress, Silent
+from dff_onnx.records import Box, Grid
+from dff_onnx.report.found import Failure
+from dff_onnx.report.names import shown
+from dff_onnx.retrieval import Whitening, learn_whitening, rank
+from dff_onnx.runs.collect import checked_activations
+from dff_onnx.runs.descriptors import Parts, at_scales, learnable, parts_of, whole_vector
+from dff_onnx.runs.parts import Batch, in_parts
+
+QUERIES = 64  # asked at a time: all pictures are ranked for each
+
+Floats = NDArray[np.float32]
+
+
+def evaluate_retrieval(
+    dataset: RetrievalSet, activations: Activations, plan: RetrievalPlan, progress: Progress | None = None
+) -> RetrievalFigures:
+    """Describes all pictures and queries, and ranks all pictures for each query.
+
+    A query that is one of the pictures, and all of it, has that picture's vector. One with a box is cut out first, see
+    `read_query`.
+
+    Args:
+        dataset: what should be found.
+        activations: the network.
+        plan: what is compared.
+        progress: follows the pictures.
+
+    Raises:
+        UsageError: when a picture of the set is among those that a whitening would be learnt on.
+        NoImagesError: when not one picture of the set, or to learn a whitening on, can be used.
+        DatasetError: when no query is left.
+        ArrayError: when the pictures are too few to learn a whitening on, or all alike.
+        ModelError: when activations are negative or not finite.
+    """
+    work = _Work(dataset, activations, plan, progress or Silent())
+    learnt = work.whitenings()
+    seen = work.described("pictures", [_Wanted(path, None) for path in dataset.images], learnt.rows)
+    if not seen.kept:
+        raise NoImagesError(f"{dataset.root}: not one of {counted(len(dataset.images), 'picture')} can be used")
+    lost = set(range(len(dataset.images))) - set(seen.kept)
+    left = without_images(dataset, lost)
+    apart = [query for query in left.queries if _is_apart(query)]
+    asked = work.described("queries", [_Wanted(query.picture, query.box) for query in apart], learnt.rows)
+    failed = {apart[at].name for at in set(range(len(apart))) - set(asked.kept)}
+    left = without_queries(left, failed)
+    places = {apart[at].name: row for row, at in enumerate(asked.kept)}
+    scores = list[QueryScore]()
+    for used, images, queries in zip(plan.used(), seen.vectors, asked.vectors, strict=True):
+        rows = [queries[places[one.name]] if _is_apart(one) else images[one.index] for one in left.queries]
+        scores += score_rankings(left, _rankings(np.stack(rows), images), used.name)
+    return RetrievalFigures(
+        dataset=shown(dataset.name),
+        images=len(left.images),
+        protocols=left.protocols,
+        systems=plan.used(),
+        fingerprint=activations.fingerprint.to_dict(),
+        device=activations.device,
+        scores=tuple(scores),
+        failures=tuple(dict.fromkeys((*learnt.failures, *seen.failures, *asked.failures))),
+        notes=(*left.notes, *learnt.notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A picture, or a part of one."""
+
+    path: Path
+    box: Box | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learnt:
+    """The whitening of each row of the table, None where there is none; what could not be read, and what to say."""
+
+    rows: tuple[tuple[Whitening | None, ...], ...]
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Described:
+    """The vectors of pictures, `(n, d)` of each row of the table, and which pictures they are of."""
+
+    vectors: list[Floats]
+    kept: list[int]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    dataset: RetrievalSet
+    activations: Activations
+    plan: RetrievalPlan
+    progress: Progress
+
+    def whitenings(self) -> _Learnt:
+        """Of every system, from the parts of other pictures."""
+        folder = self.plan.whiten
+        if folder is None:
+            return _Learnt(((None,),) * len(self.plan.systems))
+        root = root_of(folder)
+        paths = [root / path for path in walk_pictures(folder)]
+        self._check_others(paths)
+        rows: list[list[Floats]] = [[] for _ in self.plan.systems]
+        failures = []
+        self.progress.start("whitening", len(paths))
+        wanted = [_Wanted(path, None) for path in paths]
+        for part in in_parts(wanted, self._read, self._learnable, self.activations.workers, self.progress):
+            for one in (one for batch in part.made for one in batch):
+                for kept, vectors in zip(rows, one, strict=True):
+                    kept.append(vectors)
+            failures += [Failure(_named(one.path, root), error.reason) for one, error in part.failures]
+        if len(failures) == len(paths):
+            raise NoImagesError(f"{folder}: not one of {counted(len(paths), 'picture')} can be used for a whitening")
+        return self._learnt(rows, len(paths) - len(failures), failures)
+
+    def _learnt(self, rows: list[list[Floats]], pictures: int, failures: list[Failure]) -> _Learnt:
+        made, notes = list[tuple[Whitening | None, ...]](), [f"whitenings learnt on {counted(pictures, 'picture')}"]
+        for system, vectors in zip(self.plan.systems, rows, strict=True):
+            full = _whitening(system.name, np.concatenate(vectors))
+            vectors.clear()
+            made.append((None, *(_first(full, kept) for kept in self.plan.dimensions)))
+            if more := [kept for kept in self.plan.dimensions if kept and kept > full.dimensions]:
+                notes.append(f"{system.name}: {full.dimensions} dimensions vary, and {more[0]} were asked for")
+        return _Learnt(tuple(made), tuple(failures), tuple(notes))
+
+    def described(
+        self, stage: str, wanted: Sequence[_Wanted], whitenings: Sequence[Sequence[Whitening | None]]
+    ) -> _Described:
+        """The vectors of pictures under every row of the table."""
+
+        def work(batch: Batch[int]) -> list[tuple[int, list[Floats]]]:
+            return [(at, self._vectors(picture, whitenings)) for at, picture in batch]
+
+        self.progress.start(stage, len(wanted))
+        rows: list[list[Floats]] = [[] for _ in self.plan.used()]
+        kept, failures = list[int](), list[Failure]()
+        places = range(len(wanted))
+        for part in in_parts(places, lambda at: self._read(wanted[at]), work, self.activations.workers, self.progress):
+            for at, vectors in (one for batch in part.made for one in batch):
+                kept.append(at)
+                for row, vector in zip(rows, vectors, strict=True):
+                    row.append(vector)
+            failures += [Failure(self._relative(wanted[at].path), error.reason) for at, error in part.failures]
+        return _Described(
+            [np.stack(row) if row else np.zeros((0, 1), np.float32) for row in rows], kept, tuple(failures)
+        )
+
+    def _vectors(self, picture: Picture, whitenings: Sequence[Sequence[Whitening | None]]) -> list[Floats]:
+        each = zip(self._parts(picture), whitenings, strict=True)
+        return [whole_vector(parts, whitening) for parts, several in each for whitening in several]
+
+    def _learnable(self, batch: Batch[_Wanted]) -> list[list[Floats]]:
+        return [[learnable(parts) for parts in self._parts(picture)] for _, picture in batch]
+
+    def _parts(self, picture: Picture) -> list[list[Parts]]:
+        """Of each system, at each size; the network runs once a size."""
+        found: list[list[Parts]] = [[] for _ in self.plan.systems]
+        for pixels in at_scales(picture.pixels, self.plan.systems[0].settings.scales):
+            X, size = checked_activations(pixels[None], self.activations), Grid(*pixels.shape[:2])
+            for parts, system in zip(found, self.plan.systems, strict=True):
+                parts.append(parts_of(X, size, system.settings))
+        return found
+
+    def _read(self, wanted: _Wanted) -> Picture:
+        return read_query(wanted.path, wanted.box, self.plan.systems[0].settings.size)
+
+    def _relative(self, path: Path) -> str:
+        return printable(path.relative_to(self.dataset.root) if path.is_relative_to(self.dataset.root) else path)
+
+    def _check_others(self, paths: Sequence[Path]) -> None:
+        """Raises UsageError where a whitening would know what is searched."""
+        own = {path.resolve() for path in (*self.dataset.images, *(one.picture for one in self.dataset.queries))}
+        if same := [path for path in paths if path.resolve() in own]:
+            raise UsageError(
+                f"--whiten {self.plan.whiten}: {same[0]} is a picture of the set; a whitening is learnt on others than "
+                "are searched"
+            )
+
+
+def _is_apart(query: RetrievalQuery) -> bool:
+    """Whether a query is something else than one of the pictures."""
+    return query.index is None or query.box is not None
+
+
+def _whitening(name: str, vectors: Floats) -> Whitening:
+    try:
+        return learn_whitening(vectors)
+    except ArrayError as error:
+        raise ArrayError(f"{name}: {error}; give more pictures with --whiten") from error
+
+
+def _first(full: Whitening, dimensions: int | None) -> Whitening:
+    """The directions that vary most."""
+    return Whitening(full.mean, full.projection[:dimensions, :])
+
+
+def _named(path: Path, root: Path) -> str:
+    return printable(Path(root.resolve().name) / path.relative_to(root))
+
+
+def _rankings(queries: Floats, images: Floats) -> Iterator[NDArray[np.int64]]:
+    """All pictures for each query, the best first; of equal ones, that of the lower index."""
+    for block in row_blocks(len(queries), QUERIES):
+        yield from rank(queries[block], images, len(images)).indices

@@ -1,0 +1,99 @@
+"""What `eval retrieval` compares: kinds of descriptors, each as it is and whitened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dff_onnx.errors import UsageError
+from dff_onnx.evaluation.scores import SystemUsed
+from dff_onnx.runs.descriptors import DescriptorSettings, Kind
+
+TITLES: Mapping[Kind, str] = {
+    "mac": "MAC: the largest activation of every channel",
+    "spoc": "SPoC: the mean of every channel",
+    "gem": "GeM: the generalized mean of every channel, p = 3",
+    "crow": "CroW: cells by their strength, channels by how rare they are",
+    "ucrow": "uCroW: CroW without weights; of unit length it is SPoC",
+    "rmac": "R-MAC: the maxima of a grid of squares, added up",
+    "dff": "DFF: the concepts of each picture alone, added up",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSystem:
+    """One kind of descriptor.
+
+    Attributes:
+        name: on the command line and in tables.
+        settings: of the descriptor.
+    """
+
+    name: str
+    settings: DescriptorSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalPlan:
+    """What is compared.
+
+    Attributes:
+        systems: at the same size and scales.
+        whiten: a folder of pictures to learn whitenings on; None: none is learnt.
+        dimensions: to keep of each whitening, a row for each; None stands for all that vary.
+    """
+
+    systems: tuple[RetrievalSystem, ...]
+    whiten: Path | None = None
+    dimensions: tuple[int | None, ...] = (None,)
+
+    def __post_init__(self) -> None:
+        if self.whiten is None and self.dimensions != (None,):
+            raise UsageError("--dimensions: are those of a whitening; give pictures to learn it on with --whiten")
+        if not self.dimensions or len(set(self.dimensions)) != len(self.dimensions):
+            raise UsageError("--dimensions: each number once is needed, at least one")
+
+    def used(self) -> tuple[SystemUsed, ...]:
+        """A row for each system, and for each whitening of it, in the order of `evaluate_retrieval`."""
+        found = []
+        for system in self.systems:
+            settings = {"kind": system.settings.kind, **system.settings.to_dict()}
+            title = TITLES[system.settings.kind]
+            found.append(SystemUsed(system.name, title, settings))
+            for kept in self.dimensions if self.whiten is not None else ():
+                name = f"{system.name}+w" + (str(kept) if kept and len(self.dimensions) > 1 else "")
+                whitening = {"learnt on": self._learnt_on(), "dimensions": kept}
+                told = f"{title}; whitened" + (f" to {kept} dimensions" if kept else "")
+                found.append(SystemUsed(name, told, {**settings, "whitening": whitening}))
+        return tuple(found)
+
+    def _learnt_on(self) -> str:
+        return "" if self.whiten is None else self.whiten.resolve().name
+
+
+def retrieval_systems(
+    names: Sequence[str], ks: Sequence[int] = (8,), size: int = 320, scales: Sequence[float] = (1.0,)
+) -> tuple[RetrievalSystem, ...]:
+    """The systems of these names; `dff` once for each k.
+
+    Raises:
+        UsageError: when a name is unknown, one or a k is given twice, or none is given.
+
+    >>> [system.name for system in retrieval_systems(["mac", "dff"], [4, 8])]
+    ['mac', 'dff k=4', 'dff k=8']
+    """
+    if unknown := [name for name in names if name not in TITLES]:
+        raise UsageError(f"--systems: there is no system {unknown[0]!r}; there are {', '.join(TITLES)}")
+    if not names or len(set(names)) != len(names):
+        raise UsageError(f"--systems: each name once is needed, at least one; found {','.join(names)!r}")
+    if not ks or len(set(ks)) != len(ks):
+        raise UsageError(f"-k: each number once is needed, at least one; found {','.join(map(str, ks))!r}")
+    found = []
+    for kind in (kind for name in names for kind in TITLES if kind == name):
+        usual = DescriptorSettings(kind, size=size, scales=tuple(scales))
+        if kind != "dff":
+            found.append(RetrievalSystem(kind, usual))
+            continue
+        found += [RetrievalSystem(kind if len(ks) == 1 else f"{kind} k={k}", replace(usual, k=k)) for k in ks]
+    return tuple(found)
