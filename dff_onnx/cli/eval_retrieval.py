@@ -32,7 +32,7 @@ Truth = Annotated[Path | None, typer.Option(help="The ground truth's file or fol
 Descriptors = Annotated[
     str, typer.Option("--systems", help="What to compare, with commas: mac, spoc, gem, crow, ucrow, rmac, dff.")
 ]
-Concepts = Annotated[str, typer.Option("-k", help="Concepts of a picture for dff: 8, or several as 4,8.")]
+Concepts = Annotated[str, typer.Option("-k", help="Concepts of a picture for dff: 12, or several as 8,12.")]
 Whiten = Annotated[
     Path | None, typer.Option(help="A folder of other pictures: learn a whitening of each system there.")
 ]
@@ -48,7 +48,7 @@ def retrieval(
     kind: KindName = None,
     truth: Truth = None,
     systems: Descriptors = "mac,spoc,gem,crow,rmac,dff",
-    k: Concepts = "8",
+    k: Concepts = "12",
     whiten: Whiten = None,
     dimensions: Dimensions = None,
     size: LongerSide = 320,

@@ -73,7 +73,7 @@ class RetrievalPlan:
 
 
 def retrieval_systems(
-    names: Sequence[str], ks: Sequence[int] = (8,), size: int = 320, scales: Sequence[float] = (1.0,)
+    names: Sequence[str], ks: Sequence[int] = (12,), size: int = 320, scales: Sequence[float] = (1.0,)
 ) -> tuple[RetrievalSystem, ...]:
     """The systems of these names; `dff` once for each k.
 

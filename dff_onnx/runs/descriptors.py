@@ -19,7 +19,9 @@ from PIL import Image
 
 from dff_onnx.arrays import Array, namespace_of, to_numpy
 from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.arrays.helpers import like
 from dff_onnx.backbone.protocol import Activations
+from dff_onnx.concepts.directions import centre_prior
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization import factorize
 from dff_onnx.images import Picture, Resize, read_query
@@ -44,8 +46,10 @@ from dff_onnx.retrieval import (
 from dff_onnx.runs.collect import checked_activations, rows_of
 
 Kind = Literal["dff", "rmac", "mac", "spoc", "gem", "crow", "ucrow"]
-Weights = Literal["equal", "energy", "root"]
+Weights = Literal["equal", "energy", "root", "centre"]
 POOLINGS = {"mac": mac, "spoc": spoc, "gem": gem, "crow": crow, "ucrow": ucrow}
+CENTRE = 0.5  # standard deviation of the prior of `centre`, in halves of the picture's sides
+ROUNDING = 1e-9  # of the energy: a concept below it was not needed, and is where rounding left it
 HALF_PEAK = 0.5  # of a concept's peak in its picture: what its box is around
 MOST_CONCEPTS, MOST_LEVELS, MOST_SCALES = 1000, 10, 10
 STRIDE = 32  # pixels a side that every network can look at
@@ -61,15 +65,16 @@ class DescriptorSettings:
         kind: of descriptor.
         size: pixels of the longer side; nothing is enlarged.
         k: concepts of a picture, for `dff`; fewer where it has fewer cells.
-        weights: of the concepts in the sum, for `dff`: see `retrieval.concept_descriptors`.
+        weights: of the concepts in the sum, for `dff`: 1, the share of the energy, its square root, or the square root
+            of how much of a concept's heat lies near the middle of the picture.
         levels: of R-MAC's grid.
         scales: of the picture; the descriptors of all are added up, parts are those of the first.
     """
 
     kind: Kind = "dff"
     size: int = 320
-    k: int = 8
-    weights: Weights = "root"
+    k: int = 12
+    weights: Weights = "centre"
     levels: int = 3
     scales: tuple[float, ...] = (1.0,)
 
@@ -274,12 +279,28 @@ def _concepts(X: Array, size: Grid, settings: DescriptorSettings) -> Parts:
         return Parts(xp.zeros((1, X.shape[1]), dtype=X.dtype), np.ones(1), (None,), (0.0,), size)
     found = factorize(rows, min(settings.k, *rows.shape), threads=1)
     shares = np.asarray(to_numpy(energy_shares(found.W, found.H)), np.float64)
-    weights = {"equal": np.ones_like(shares), "energy": shares, "root": np.sqrt(shares)}[settings.weights]
     heat = np.asarray(to_numpy(found.H), np.float32).T.reshape(-1, grid.height, grid.width)
     maps = upsample(heat, size.height, size.width)
     masks = regions_of(mask(maps, HALF_PEAK * maps.max(axis=(1, 2))))
-    boxes = tuple(one.regions[0].box if one.regions else None for one in masks)
-    return Parts(concept_vectors(found.W, found.H), weights, boxes, tuple(shares.tolist()), size)
+    there = shares > ROUNDING
+    boxes = tuple(one.regions[0].box if one.regions and used else None for one, used in zip(masks, there, strict=True))
+    vectors = concept_vectors(found.W, found.H)
+    vectors = xp.where(like(there, vectors)[:, None], vectors, xp.zeros_like(vectors))
+    weights = _weights(settings.weights, shares, heat)
+    return Parts(vectors, weights, boxes, tuple(shares.tolist()), size)
+
+
+def _weights(kind: Weights, shares: NDArray[np.float64], heat: Floats) -> NDArray[np.float64]:
+    """Of concepts in the sum, from their shares of the energy or their maps `(k, h, w)`."""
+    if kind == "energy":
+        return shares
+    if kind == "root":
+        return np.asarray(np.sqrt(shares), np.float64)
+    if kind == "equal":
+        return np.ones_like(shares)
+    prior = centre_prior(Grid(*heat.shape[1:]), CENTRE).astype(np.float64)
+    total = heat.sum(axis=(1, 2), dtype=np.float64)
+    return np.asarray(np.sqrt((heat * prior).sum(axis=(1, 2)) / np.where(total > 0, total, 1.0)), np.float64)
 
 
 def _squares(X: Array, size: Grid, levels: int) -> Parts:
