@@ -26,13 +26,14 @@ class Weighting(StrEnum):
     equal = "equal"
     energy = "energy"
     root = "root"
+    centre = "centre"
 
 
 Descriptor = Annotated[Kind | None, typer.Option(help="What describes a picture. [default: dff]")]
 LongerSide = Annotated[int | None, typer.Option("--size", help="Pixels of the longer side. [default: 320]")]
-Concepts = Annotated[int | None, typer.Option("-k", help="dff: concepts of each picture. [default: 8]")]
+Concepts = Annotated[int | None, typer.Option("-k", help="dff: concepts of each picture. [default: 12]")]
 Weights = Annotated[
-    Weighting | None, typer.Option(help="dff: of concepts in the sum, by their energy. [default: root]")
+    Weighting | None, typer.Option(help="dff: of concepts in the sum, by energy or place. [default: centre]")
 ]
 Scales = Annotated[str | None, typer.Option(help="Sizes to look at, with commas, as parts of --size. [default: 1]")]
 MultiScale = Annotated[bool, typer.Option("--multi-scale", help="The same as --scales 1,0.7071,0.5.")]

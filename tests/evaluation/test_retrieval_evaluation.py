@@ -15,6 +15,7 @@ from retrieval_scenes import CLASSES, HEIGHT, SIZE, WIDTH, plan_of, write_scenes
 from dff_onnx.datasets import RetrievalQuery, RetrievalSet, read_class_folders, relevance
 from dff_onnx.errors import ArrayError, DatasetError, ModelError, NoImagesError, UsageError
 from dff_onnx.evaluation import (
+    QueryScore,
     RetrievalFigures,
     RetrievalPlan,
     evaluate_retrieval,
@@ -25,6 +26,7 @@ from dff_onnx.evaluation import (
     retrieval_terminal,
     score_similarities,
 )
+from dff_onnx.evaluation.scores import SystemUsed
 from dff_onnx.records import Box
 from dff_onnx.retrieval import SCALES, learn_whitening
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
@@ -214,6 +216,18 @@ def test_the_best_of_dff_stands_beside_the_best_of_the_others(root: Path, others
     assert stored["ours"] == contest.ours and stored["difference"]["queries"] == 12
     alone = evaluate_retrieval(read_class_folders(root), Colours(), plan_of("mac"))
     assert retrieval_tables(alone)[0].contest is None
+
+
+def test_the_contest_is_ours_minus_theirs() -> None:
+    scores = tuple(
+        QueryScore(name, "classic", f"q{at}", 1, ap, (ap, ap, ap))
+        for name, aps in (("mac", (0.1, 0.2)), ("gem", (0.5, 0.75)), ("dff", (0.75, 1.0)), ("dff+w", (0.5, 0.5)))
+        for at, ap in enumerate(aps)
+    )
+    systems = tuple(SystemUsed(name, name, {"kind": name.split("+")[0]}) for name in ("mac", "gem", "dff", "dff+w"))
+    contest = retrieval_tables(RetrievalFigures("x", 3, ("classic",), systems, None, "cpu", scores))[0].contest
+    assert contest is not None and (contest.ours, contest.others) == ("dff", "gem")
+    assert contest.difference.interval.estimate == pytest.approx(0.25)
 
 
 def test_systems_that_cannot_be_are_refused() -> None:
