@@ -82,6 +82,7 @@ def retrieval(
         retrieval_identity,
         retrieval_systems,
     )
+    from dff_onnx.report.names import shown as printed
     from dff_onnx.retrieval import SCALES
 
     chosen = retrieval_systems(words(systems), numbers(k, "-k"), size, SCALES if multi_scale else (1.0,))
@@ -93,7 +94,7 @@ def retrieval(
             preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
         )  # fmt: skip
         if output:
-            identity = retrieval_identity(opened.name, backbone.fingerprint.to_dict(), plan.used())
+            identity = retrieval_identity(printed(opened.name), backbone.fingerprint.to_dict(), plan.used())
             check_folder(output, identity, overwrite)
         figures = evaluate_retrieval(opened, backbone, plan, progress)
     _scored(figures, output, as_json)
