@@ -207,7 +207,7 @@ def test_settings_that_cannot_be_are_refused(changes: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_settings_come_back_from_what_is_stored(kind: Any) -> None:
-    settings = DescriptorSettings(kind, 200, 5 if kind == "dff" else 8, scales=(1, 0.5))
+    settings = DescriptorSettings(kind, 200, 5 if kind == "dff" else DescriptorSettings().k, scales=(1, 0.5))
     assert DescriptorSettings.from_dict(kind, settings.to_dict()) == settings
     for fields in (
         {}, {"size": 200}, settings.to_dict() | {"more": 1}, settings.to_dict() | {"size": "200"},

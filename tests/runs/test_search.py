@@ -25,7 +25,7 @@ from dff_onnx.runs.search import SearchSettings, search, vector_of
 from dff_onnx.store import Entry, Identity, Stamp, VectorStore, write_store
 
 RED, GREEN, BLUE, GREY = (230, 20, 20), (20, 200, 20), (30, 30, 220), (90, 90, 90)
-DESCRIBER = Describer(Colours(), DescriptorSettings(k=3))
+DESCRIBER = Describer(Colours(), DescriptorSettings(k=3, weights="root"))
 
 
 def scene(path: Path, *squares: tuple[tuple[int, int, int], int, int]) -> Path:
