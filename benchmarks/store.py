@@ -2,8 +2,8 @@
 
     python benchmarks/store.py [--vectors 1000000] [--dimensions 512] [--batch 4096] [--folder DIR] [--rounds 3]
 
-Each figure is measured in a process of its own, so that peak memory means what it says. The ranking here is the
-plainest that is quick: pieces of a block are widened to float32 and multiplied, one worker a core, BLAS on one thread.
+Each figure is measured in a process of its own, so that peak memory means what it says. Answers are exact, and those of
+`retrieval.rank`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import multiprocessing
 import resource
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,13 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx.arrays.blas import single_threaded_blas
-from dff_onnx.arrays.halves import widen
 from dff_onnx.records import Box, Fingerprint, Preprocessing
-from dff_onnx.store import Block, Entry, Identity, Kind, SqliteStore, Stamp, VectorStore
-from dff_onnx.threads import available_cores, in_order
+from dff_onnx.retrieval import rank
+from dff_onnx.store import Entry, Identity, Kind, SqliteStore, Stamp, VectorStore
 
-PIECE = 1024  # rows widened at a time: 2 MiB of 512 dimensions stay in a core's cache
 REGIONS = 20  # an image, where regions are indexed
 
 
@@ -136,39 +132,15 @@ def top(
     store: VectorStore, queries: NDArray[np.float32], k: int, kind: Kind = "images"
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Ids and scores `(q, k)` of the largest products with each query, the best first; of equals the lower id."""
-    best = np.full((len(queries), k), -np.inf, np.float32)
-    ids = np.full((len(queries), k), -1, np.int64)
-    columns = np.ascontiguousarray(queries.T)
+    ids = list[NDArray[np.int64]]()
 
-    own = threading.local()
+    def rows() -> Iterator[NDArray[Any]]:
+        for block in store.blocks(kind):
+            ids.append(block.ids)
+            yield block.vectors
 
-    def candidates(piece: Block) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        if not hasattr(own, "wide"):
-            own.wide = np.empty((PIECE, len(columns)), np.float32)
-        products = (widen(piece.vectors, own.wide[: len(piece.ids)]) @ columns).T
-        floor = best[:, -1:].copy()  # as it is by now: a lower one lets more through, which merging sorts out
-        rows, places = np.nonzero(products > floor)
-        counts = np.bincount(rows, minlength=len(queries))
-        found = np.full((len(queries), counts.max(initial=0)), -np.inf, np.float32)
-        numbers = np.full(found.shape, -1, np.int64)
-        slots = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        found[rows, slots], numbers[rows, slots] = products[rows, places], piece.ids[places]
-        return numbers, found
-
-    with single_threaded_blas():
-        for numbers, found in in_order(_pieces(store.blocks(kind)), candidates, available_cores()):
-            if found.shape[1]:
-                scores, names = np.hstack([best, found]), np.hstack([ids, numbers])
-                order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-                best[:], ids[:] = np.take_along_axis(scores, order, 1), np.take_along_axis(names, order, 1)
-    return ids, best
-
-
-def _pieces(blocks: Iterator[Block]) -> Iterator[Block]:
-    for block in blocks:
-        for start in range(0, len(block.ids), PIECE):
-            part = slice(start, start + PIECE)
-            yield Block(block.ids[part], block.images[part], block.vectors[part])
+    ranking = rank(queries, rows(), k)
+    return np.concatenate(ids)[ranking.indices], ranking.scores
 
 
 def _made_up(count: int, dimensions: int, seed: int = 0) -> NDArray[Any]:

@@ -8,23 +8,31 @@ the same additions, whatever else is computed beside them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, namespace_of
+from dff_onnx.arrays.halves import widen
 from dff_onnx.arrays.helpers import double, row_blocks, row_norms_squared
 from dff_onnx.errors import ArrayError
 
 AT_ONCE = 2**21  # float64 values: 16 MiB
+PIECE = 1024  # vectors: 2 MiB of 512 channels in float32
+LARGEST_HALF = 65504.0
 ROUNDING = 2.0**-24  # of float32
 SMALLEST = 2.0**-126  # what a device may take for 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Vectors in float32.
+    """Vectors.
 
     Attributes:
-        values: `(n, c)`.
+        values: `(n, c)`, float32, or float16 as they came.
         lengths: `(n,)` Euclidean, rather too large than too small.
     """
 
@@ -44,18 +52,64 @@ class Rows:
         """
         xp = namespace_of(vectors)
         values = xp.astype(vectors, xp.float32, copy=False)
+        return cls._checked(values, row_norms_squared(values), what)
+
+    @classmethod
+    def _checked(cls, values: Array, squares: Array, what: str) -> Self:
+        xp = namespace_of(squares)
         # Squares of values below 2^-63 may vanish.
-        lengths = xp.sqrt(row_norms_squared(values)) + math.sqrt(SMALLEST * values.shape[1])
+        lengths = xp.sqrt(squares) + math.sqrt(SMALLEST * values.shape[1])
         if not bool(xp.all(xp.isfinite(lengths))):
             raise ArrayError(f"{what}: a value is not finite, or too large for a float32 to hold its square")
         return cls(values, lengths)
+
+    @classmethod
+    def multiplied(cls, vectors: Array, queries: Sequence[Rows], what: str) -> tuple[Rows, list[Array]]:
+        """Vectors, and their products in float32 with several sets of queries, `(m, n)` each.
+
+        On the host a few vectors at a time go through all of it while they are in the cache, and halves stay halves
+        (NumPy's own conversion takes as long as multiplying them with a hundred queries).
+
+        Args:
+            vectors: `(n, c)`.
+            queries: beside them.
+            what: the vectors are, for the message.
+
+        Raises:
+            ArrayError: as `of`.
+        """
+        if not isinstance(vectors, np.ndarray) or not isinstance(queries[0].values, np.ndarray):
+            rows = cls.of(vectors, what)
+            return rows, [some.values @ rows.values.T for some in queries]
+        if vectors.dtype not in (np.float16, np.float32):
+            vectors = vectors.astype(np.float32)
+        n, c = vectors.shape
+        made = [np.empty((some.values.shape[0], n), np.float32) for some in queries]
+        squares, buffer = np.empty(n, np.float32), np.empty((min(PIECE, n), c), np.float32)
+        for piece in row_blocks(n, PIECE):
+            single = vectors[piece]
+            if single.dtype == np.float16:
+                single = widen(single, buffer[: len(single)])
+            np.einsum("ij,ij->i", single, single, out=squares[piece])
+            for some, out in zip(queries, made, strict=True):
+                np.matmul(some.values, single.T, out=out[:, piece])
+        rows = cls._checked(vectors, squares, what)
+        # Widened, what is not finite is a number beyond all halves.
+        if vectors.dtype == np.float16 and rows.lengths.max(initial=0) > LARGEST_HALF:
+            _check_finite(vectors, what)
+        return rows, list[Array](made)
+
+
+def _check_finite(vectors: NDArray[Any], what: str) -> None:
+    if not np.isfinite(vectors).all():
+        raise ArrayError(f"{what}: a value is not finite, or too large for a float32 to hold its square")
 
 
 def exact_products(left: Array, right: Array, rows: Array, columns: Array) -> Array:
     """`<left[i], right[j]>` of pairs (i, j), added in float64 in a fixed order, rounded to float32.
 
     Args:
-        left, right: `(m, c)` and `(n, c)` float32.
+        left, right: `(m, c)` and `(n, c)` float16 or float32.
         rows, columns: `(p,)` int64, the pairs.
 
     Returns:

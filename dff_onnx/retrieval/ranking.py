@@ -5,22 +5,26 @@ float32 (`products`). Vectors are ranked by falling score; equal scores, by thei
 vectors alone: not on how they are cut into blocks, which queries are asked together, or the number of threads.
 
 A matrix product in float32 finds the few vectors that can be among the best, with room for all its rounding; only
-their scores are computed exactly. (CuPy must not be told to use TF32, whose products are rougher than that.)
+their scores are computed exactly. On the host as many parts are looked at side by side as there are cores. (CuPy must
+not be told to use TF32, whose products are rougher than that.)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
+from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.arrays.helpers import blocks_at_once, count, like, row_blocks
 from dff_onnx.arrays.order import kth_largest, order_by
 from dff_onnx.errors import ArrayError, UsageError
 from dff_onnx.retrieval.products import Rows, exact_products, lowered, slack
+from dff_onnx.threads import available_cores, in_order
 
 VECTORS = 8192  # compared at a time: 16 MiB of 512 channels
 QUERIES = 1024  # asked at a time
@@ -63,15 +67,43 @@ def rank(queries: Array, blocks: Array | Iterable[Array], k: int) -> Ranking:
     _check(queries, k)
     asked = [Rows.of(queries[block, :], "queries") for block in row_blocks(queries.shape[0], QUERIES)]
     best = [_nothing(part.values, k) for part in asked]
-    cut: Iterable[Array] = [blocks] if hasattr(blocks, "ndim") else blocks
     seen = 0
-    for block in cut:
+
+    def look(part: _Part) -> tuple[_Part, list[_Entries]]:
+        # What is kept by now may be less than what will be: too much is found then, never too little.
+        vectors, products = Rows.multiplied(part.vectors, asked, f"vectors from {part.start} on")
+        every = zip(best, asked, products, strict=True)
+        return part, [_entries(kept, some, vectors, rough) for kept, some, rough in every]
+
+    cut: Iterable[Array] = [blocks] if hasattr(blocks, "ndim") else blocks
+    with single_threaded_blas():
+        for part, found in in_order(_parts(cut, queries), look, _workers(queries, blocks)):
+            best = [_joined(kept, some, part.start) for kept, some in zip(best, found, strict=True)]
+            seen = part.start + part.vectors.shape[0]
+    return _first(_stacked(best), min(k, seen))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Vectors that are looked at together, the first of which has the index `start`."""
+
+    start: int
+    vectors: Array
+
+
+def _parts(blocks: Iterable[Array], queries: Array) -> Iterator[_Part]:
+    seen = 0
+    for block in blocks:
         _check_block(block, queries.shape[1])
         for part in row_blocks(block.shape[0], VECTORS * blocks_at_once(queries)):
-            vectors = Rows.of(_beside(block[part, :], queries), f"vectors from {seen + part.start} on")
-            best = [_step(kept, some, vectors, seen + part.start) for kept, some in zip(best, asked, strict=True)]
+            yield _Part(seen + part.start, _beside(block[part, :], queries))
         seen += block.shape[0]
-    return _first(_stacked(best), min(k, seen))
+
+
+def _workers(queries: Array, blocks: Any) -> int:
+    """Threads that look at parts side by side: on the host, where there is more than one part."""
+    few = hasattr(blocks, "ndim") and blocks.shape[0] <= VECTORS
+    return 0 if few or not isinstance(queries, np.ndarray) else available_cores()
 
 
 def merge(rankings: Sequence[Ranking], k: int) -> Ranking:
@@ -103,13 +135,24 @@ def merge(rankings: Sequence[Ranking], k: int) -> Ranking:
     return _best(owners, *flat, queries, min(k, places))
 
 
-def _step(kept: Ranking, queries: Rows, vectors: Rows, start: int) -> Ranking:
-    """The best of those kept and of some more vectors, the first of which has the index `start`."""
-    xp = namespace_of(kept.scores)
-    owners, columns = xp.nonzero(_candidates(kept, queries, vectors))
+_Entries = tuple[Array, Array, Array]  # whose, which vector of a part, and its score
+
+
+def _entries(kept: Ranking, queries: Rows, vectors: Rows, rough: Array) -> _Entries:
+    """Vectors that may be among the best, given some that are kept."""
+    xp = namespace_of(rough)
+    owners, columns = xp.nonzero(_candidates(kept, rough, slack(queries, vectors)))
+    if not owners.shape[0]:
+        return owners, columns, kept.scores[0, :0]
+    return owners, columns, exact_products(queries.values, vectors.values, owners, columns)
+
+
+def _joined(kept: Ranking, found: _Entries, start: int) -> Ranking:
+    """The best of those kept and of some more."""
+    owners, columns, scores = found
     if not owners.shape[0]:
         return kept
-    scores = exact_products(queries.values, vectors.values, owners, columns)
+    xp = namespace_of(kept.scores)
     m, k = kept.scores.shape
     holders = like(np.repeat(np.arange(m), k), kept.indices)
     return _best(
@@ -121,11 +164,9 @@ def _step(kept: Ranking, queries: Rows, vectors: Rows, start: int) -> Ranking:
     )
 
 
-def _candidates(kept: Ranking, queries: Rows, vectors: Rows) -> Array:
+def _candidates(kept: Ranking, rough: Array, off: Array) -> Array:
     """Which vectors may be among the best, `(m, n)` bool: those that rounding cannot have kept out."""
     m, k = kept.scores.shape
-    rough = queries.values @ vectors.values.T
-    off = slack(queries, vectors)
     chosen = rough >= lowered(kept.scores[:, -1], off)[:, None]
     if rough.shape[1] > k and count(chosen) > CROWD * m * k:
         chosen &= rough >= lowered(kth_largest(rough, k), 2 * off)[:, None]
