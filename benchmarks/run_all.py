@@ -16,7 +16,11 @@ def main() -> int:
     python = sys.executable
     plot = HERE.parent / "out" / "loss-against-time.png"
     plot.parent.mkdir(exist_ok=True)
-    commands = [[python, str(HERE / "factorization.py"), "--plot", str(plot)]]
+    commands = [
+        [python, str(HERE / "factorization.py"), "--plot", str(plot)],
+        [python, str(HERE / "deploy.py")],
+        [python, str(HERE / "store.py")],
+    ]
     named = os.environ.get("DFF_ONNX_DATA")
     if not named:
         print("DFF_ONNX_DATA is unset: the benchmarks on real networks and photographs are left out")
@@ -32,7 +36,9 @@ def main() -> int:
             [python, str(HERE / "layers.py")],
             [python, str(HERE / "crf.py")],
             [python, str(HERE / "foreground.py")],
+            [python, str(HERE / "quantize.py"), "steps", "groups", "speed"],
             [python, str(HERE / "where.py")],
+            [python, str(HERE / "retrieval.py")],
         ]
         return _run(commands)
 

@@ -34,8 +34,8 @@ def test_what_is_left_out_is_the_usual(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_host_may_be_the_folder_of_a_socket() -> None:
-    found = parse_postgres("postgresql://ann:@/pictures?host=/tmp/pg&port=5555")
-    assert (found.host, found.port) == ("/tmp/pg", 5555)
+    found = parse_postgres("postgresql://ann:@/pictures?host=/run/pg&port=5555")
+    assert (found.host, found.port) == ("/run/pg", 5555)
     assert found.shown == "postgresql://ann@/pictures?schema=dff_onnx"
 
 
