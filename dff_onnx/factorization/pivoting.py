@@ -15,7 +15,7 @@ from dff_onnx.arrays.helpers import identity
 ROUNDS_EACH = 5  # exchanges for each concept, at most
 FULL_EXCHANGES = 3  # that may fail to help before one at a time is exchanged
 AT_ONCE = 256  # columns whose systems are solved together: 64 concepts take 8 MiB
-RIDGE = 1e-14  # of the largest entry of the Gram matrix: two equal concepts share what either could take
+RIDGE = 1e-12  # of the largest entry of the Gram matrix: equal concepts share what either could take
 ROUNDING = 1e-12  # of the largest product: what counts as zero
 
 
@@ -59,10 +59,12 @@ class _Systems:
         xp = namespace_of(self.b)
         on = xp.astype(passive, xp.float64)
         one = identity(self.b.shape[1], self.b)
-        ridge = RIDGE * xp.max(xp.abs(self.Q)) * one
+        largest = xp.max(xp.abs(self.Q))
+        ridge = RIDGE * xp.where(largest > 0, largest, xp.ones_like(largest)) * one
         systems = (self.Q + ridge)[None, :, :] * on[:, :, None] * on[:, None, :]
         systems = systems + one[None, :, :] * (1 - on)[:, None, :]
         h = xp.linalg.solve(systems, (self.b * on)[:, :, None])[:, :, 0]
+        h = h + xp.linalg.solve(systems, ((self.b - h @ self.Q) * on)[:, :, None])[:, :, 0]  # what the ridge took
         return xp.where(passive, h, h * on @ self.Q - self.b)
 
 

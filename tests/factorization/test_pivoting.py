@@ -7,7 +7,7 @@ from typing import Any
 import array_api_strict
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import nnls
@@ -62,7 +62,16 @@ def test_a_concept_of_zeros_takes_nothing() -> None:
     np.testing.assert_allclose(found @ W, of_scipy(A, W) @ W, atol=1e-8)
 
 
-@settings(max_examples=60, deadline=None)
+def test_concepts_that_are_all_zero_or_depend_on_each_other_are_no_obstacle() -> None:
+    A, W = alike(3, 1.0)
+    assert (nonnegative_least_squares(A, np.zeros_like(W), exact=True) == 0).all()
+    mixed = np.concatenate([W, (W[:1] + W[1:2]) / 2, W[2:]])
+    found = nonnegative_least_squares(A, mixed, exact=True)
+    np.testing.assert_allclose(found @ mixed, of_scipy(A, mixed) @ mixed, atol=1e-8)
+
+
+@settings(max_examples=200, deadline=None)
+@example(1, 1, 2, 1.0)
 @given(st.integers(1, 7), st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from([1e-12, 1.0, 1e12]))
 def test_any_guess_ends_at_the_optimum(k: int, rows: int, seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)

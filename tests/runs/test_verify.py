@@ -22,6 +22,8 @@ from dff_onnx.deploy import Form
 from dff_onnx.deploy.metadata import CONCEPTS, KEY
 from dff_onnx.errors import BankError, ModelError, NoImagesError
 from dff_onnx.images import Resize, read_picture
+from dff_onnx.runs import verify as module
+from dff_onnx.runs.compared import Compared, may_be, worst_of
 from dff_onnx.runs.compile_ import compile_bank, compile_fit
 from dff_onnx.runs.run import run
 from dff_onnx.runs.settings import Settings
@@ -249,13 +251,36 @@ def alike(apart: float) -> Bank:
     )
 
 
-@pytest.mark.parametrize("apart", [0.1, 0.03, 0.01])
+@pytest.mark.parametrize("apart", [0.1, 0.03, 0.01, 0.003])
 def test_concepts_that_are_much_alike_compile(apart: float, tmp_path: Path) -> None:
     """Coordinate descent ends short of the optimum there, and pivoting does not."""
     (tmp_path / "bank.npz").write_bytes(bank_bytes(alike(apart)))
     compile_bank(tmp_path / "bank.npz", tmp_path / "c.onnx")
     assert verify(tmp_path / "c.onnx").good
     assert not verify(changed(tmp_path / "c.onnx", passed_through("scores", "Mul", FLOAT(1.5)))).good
+
+
+def test_the_worst_of_pictures_is_what_is_no_number() -> None:
+    rows = [Compared("loss", 5e-5, 1e-4, "a"), Compared("loss", float("nan"), 1e-4, "b")]
+    for some in (rows, rows[::-1]):
+        assert worst_of(some).where == "b" and not worst_of(some).good
+
+
+def test_boxes_of_maps_that_may_be_off_lie_between_the_least_and_the_largest() -> None:
+    maps = np.array([[[0.1, 0.49, 0.6, 0.9, 0.6, 0.49]]], np.float32)
+    half = np.array([0.5], np.float32)
+    for box, largest, good in (
+        ([2, 0, 5, 1], False, True), ([1, 0, 6, 1], False, True), ([1, 0, 5, 1], False, True),
+        ([0, 0, 5, 1], False, False), ([3, 0, 4, 1], False, False), ([3, 0, 4, 1], True, True),
+    ):  # fmt: skip
+        assert bool(may_be(np.array([box]), maps, half, largest, near=0.02)[0]) == good
+
+
+def test_random_pictures_have_several_shapes(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = set[tuple[int, ...]]()
+    honest = module.reference
+    monkeypatch.setattr(module, "reference", lambda *given: (shapes.add(given[3].shape), honest(*given))[1])
+    assert verify(compiled).good and shapes == {(1, 64, 64, 3), (1, 64, 85, 3), (1, 96, 64, 3)}
 
 
 def fixed(batch: int, kind: Any = np.float32) -> ModelProto:
