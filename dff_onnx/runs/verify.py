@@ -41,6 +41,7 @@ ALLOWED = 1e-4
 ALLOWED_HALF = 2e-2  # where weights are in half precision
 ALLOWED_LOSS = 1e-3  # of a factorization, as a share of the loss
 ALLOWED_EACH = 1e-7  # of coefficients, for each unit of their concepts' condition: what rounding to float32 makes of it
+ALLOWED_AT_MOST = 0.5  # beyond, the loss alone tells
 MOST_TOGETHER = 60  # pictures that are factorized together
 TINY = 1e-30
 
@@ -156,7 +157,7 @@ class Both:
     def _allowed(self) -> float:
         """How far coefficients may: of concepts that are much alike the picture says little of each."""
         condition = Gram.of(self.bank.W).condition if self.bank is not None and len(self.bank.W) else 1.0
-        return max(self._rounding, ALLOWED_EACH * condition)
+        return max(self._rounding, min(ALLOWED_EACH * condition, ALLOWED_AT_MOST))
 
     def _run(self, pixels: Pixels) -> Outputs:
         try:

@@ -30,6 +30,7 @@ from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.verify import session_of, verify
 
 Change = Callable[[ModelProto], None]
+BUNNY = Path(__file__).parents[2] / "examples" / "bunny"
 PLAIN = Settings(k=3, resize=Resize("square", 64), overlays="none", report="none")
 
 
@@ -256,7 +257,7 @@ def test_concepts_that_are_much_alike_compile(apart: float, tmp_path: Path) -> N
     """Coordinate descent ends short of the optimum there, and pivoting does not."""
     (tmp_path / "bank.npz").write_bytes(bank_bytes(alike(apart)))
     compile_bank(tmp_path / "bank.npz", tmp_path / "c.onnx")
-    assert verify(tmp_path / "c.onnx").good
+    assert verify(tmp_path / "c.onnx").good and verify(tmp_path / "c.onnx", BUNNY).good
     assert not verify(changed(tmp_path / "c.onnx", passed_through("scores", "Mul", FLOAT(1.5)))).good
 
 
