@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dff_onnx.cli.pictures_text import counted, unusable_lines
 from dff_onnx.report.names import shown
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def written_lines(made: Written, form: Form) -> list[str]:
         f"{abs(more) / 1000:.0f} kB {'more' if more >= 0 else 'less'} than the network's file",
         f"  takes    image ({_shape(made.inputs)}) uint8, RGB",
         *_wrapped("  gives    ", outputs),
-        f"  checked  against Python on {_pictures(made.verified.pictures)}: differs by {worst:.1g} at most",
+        f"  checked  against Python on {counted(made.verified.pictures)}: differs by {worst:.1g} at most",
     ]
     if form.unroll is not None and form.unroll < made.rounds:
         lines.append(f"  note     these concepts take about {made.rounds} rounds, and {form.unroll} were unrolled")
@@ -43,11 +44,8 @@ def verified_lines(found: Verified) -> list[str]:
         for row in rows
     ]
     ending = "agrees with" if found.good else "DIFFERS from"
-    lines.append(f"{ending} the Python pipeline on {_pictures(found.pictures)}")
-    if found.failures:
-        lines.append(f"{_pictures(len(found.failures))} could not be used:")
-        lines += [f"  {shown(one.path)}: {shown(one.reason)}" for one in found.failures]
-    return lines
+    lines.append(f"{ending} the Python pipeline on {counted(found.pictures)}")
+    return [*lines, *unusable_lines(found.failures)]
 
 
 def _allowed(one: Compared) -> str:
@@ -57,10 +55,6 @@ def _allowed(one: Compared) -> str:
 def _remark(one: Compared) -> str:
     mark = [] if one.good else ["TOO MUCH"]
     return ", ".join([*mark, *(part for part in (shown(one.where), one.note) if part)])
-
-
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
 
 
 def _shape(shape: Sequence[int | str | None]) -> str:

@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from dff_onnx.cli.pictures_text import counted
 from dff_onnx.progress import Progress as Follower
 from dff_onnx.progress import Silent
 from dff_onnx.report.found import Found
@@ -81,7 +82,7 @@ def shown() -> Iterator[Follower]:
 
 def summary(found: Found, out: Path) -> str:
     """What was found, in a few lines of at most 80 columns but for names."""
-    lines = [f"{_pictures(len(found.images))}, device {found.device}"]
+    lines = [f"{counted(len(found.images))}, device {found.device}"]
     if found.fit:
         fit = found.fit
         ending = "converged" if fit.converged else f"stopped: {fit.stopped}"
@@ -113,7 +114,7 @@ def _figures(found: Found) -> list[str]:
     if found.faithfulness:
         kept, others = (one.fidelity.estimate for one in (found.faithfulness.concepts, found.faithfulness.control))
         told.append(
-            f"the classifier keeps its first class in {kept:.0%} of {_pictures(found.faithfulness.images)} when it "
+            f"the classifier keeps its first class in {kept:.0%} of {counted(found.faithfulness.images)} when it "
             f"sees the concepts alone, in {others:.0%} with random ones"
         )
     if found.truth:
@@ -131,7 +132,7 @@ def _many(count: int, thing: str) -> str:
 
 def apply_summary(found: Found, out: Path) -> str:
     """What a bank's concepts are in new pictures, in a few lines of at most 80 columns but for names."""
-    lines = [f"{_pictures(len(found.images))}, device {found.device}, nothing fitted"]
+    lines = [f"{counted(len(found.images))}, device {found.device}, nothing fitted"]
     for concept in found.concepts:
         here = [image.concepts[concept.number] for image in found.images]
         strong = sum(one.score >= 0.5 for one in here)
@@ -152,7 +153,7 @@ def _unexplained(found: Found) -> list[str]:
     if not found.unexplained:
         return ["  the bank explains all of them"]
     many = len(found.unexplained)
-    lines = [f"  {_pictures(many)} not explained (less than {1 - limit:.1%}):"]
+    lines = [f"  {counted(many)} not explained (less than {1 - limit:.1%}):"]
     lines += [f"    {1 - (image.loss or 0):6.1%}  {printed(image.path)}" for image in found.unexplained[:WORST]]
     return lines + ([f"    and {many - WORST} more in results.json"] if many > WORST else [])
 
@@ -160,7 +161,7 @@ def _unexplained(found: Found) -> list[str]:
 def cam_summary(made: ClassMaps, out: Path) -> str:
     """What a classifier said, in a few lines of at most 80 columns but for names."""
     found, said = made.found, made.found.class_maps
-    lines = [f"{_pictures(len(found.images))}, device {found.device}"]
+    lines = [f"{counted(len(found.images))}, device {found.device}"]
     if said:
         classes = "1 class" if said.classes == 1 else f"{said.classes} classes; first answers:"
         lines[0] += f", {said.method} of a network of {classes}"
@@ -184,16 +185,12 @@ def _first_answers(found: Found) -> list[str]:
     return lines
 
 
-def _pictures(many: int) -> str:
-    return _many(many, "picture")
-
-
 def how_it_ended(found: Found, out: Path) -> list[str]:
     """Pictures that could not be used, and where to look."""
     lines = []
     if found.failures:
         first = found.failures[0]
-        lines.append(f"{_pictures(len(found.failures))} could not be used; the first: {printed(first.path)}:")
+        lines.append(f"{counted(len(found.failures))} could not be used; the first: {printed(first.path)}:")
         lines.append(f"  {printed(first.reason)} (all in {out / 'failures.json'})")
     page = out / "report.html"
     return [*lines, f"written to {out}" + (f"; look at {page}" if page.is_file() else "")]

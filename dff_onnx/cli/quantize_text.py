@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from dff_onnx.cli.pictures_text import counted, unusable_lines
 from dff_onnx.report.names import shown
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ def quantized_lines(made: Quantized) -> list[str]:
     effect, speed = made.effect, made.speed
     lines = [
         f"{shown(str(made.path))}: {_size(made.size)} where float has {_size(made.float_size)}",
-        f"  layer        {shown(made.layer)}, calibrated on {_pictures(made.calibrated)}",
+        f"  layer        {shown(made.layer)}, calibrated on {counted(made.calibrated)}",
         f"  speed here   {speed.milliseconds:.1f} ms a picture, {speed.ratio:.2f} times as fast as float",
-        f"  measured     on {_pictures(effect.pictures)} that it was not calibrated on",
+        f"  measured     on {counted(effect.pictures)} that it was not calibrated on",
         f"  activations  differ by {effect.error:.1%}; cosine of a cell {effect.cosine:.4f}, least "
         f"{effect.least_cosine:.2f}",
         "  concept      cosine  IoU of masks  the same, not fitted anew",
@@ -28,14 +29,7 @@ def quantized_lines(made: Quantized) -> list[str]:
     if made.assumed:
         lines.append("  note         the network does not say its preprocessing, and ImageNet's was")
         lines.append("               taken (--mean, --std, --scale and --channel-order say another)")
-    if made.failures:
-        lines.append(f"{_pictures(len(made.failures))} could not be used:")
-        lines += [f"  {shown(one.path)}: {shown(one.reason)}" for one in made.failures]
-    return lines
-
-
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
+    return [*lines, *unusable_lines(made.failures)]
 
 
 def _size(size: int) -> str:

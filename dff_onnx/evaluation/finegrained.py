@@ -25,6 +25,7 @@ from dff_onnx.datasets.dataset import clipped, counted
 from dff_onnx.errors import DatasetError, ImageError, NoImagesError
 from dff_onnx.files import printable
 from dff_onnx.images import Picture, Resize, read_original, read_picture
+from dff_onnx.images.query_crop import WHOLE
 from dff_onnx.learning.svm import answers, fit_svm
 from dff_onnx.linear_head import LinearHead, Pool
 from dff_onnx.progress import Progress, Silent
@@ -35,7 +36,6 @@ from dff_onnx.runs.features import PooledRows, pooled_rows, streamed
 from dff_onnx.runs.parts import Batch
 
 StepName = Literal["full image", "map crop", "true box"]
-WHOLE = 2**31  # a longer side than any picture has: nothing is shrunk before it is cut
 
 Boxes = dict[int, Box | None]
 

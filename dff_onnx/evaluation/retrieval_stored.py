@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from dff_onnx.evaluation.differences import settings_by_system
 from dff_onnx.evaluation.retrieval_scores import FIRST, PairedDifference, QueryScore, RetrievalFigures
 from dff_onnx.evaluation.retrieval_table import Contest, RetrievalRow, RetrievalTable
 from dff_onnx.evaluation.scores import SystemUsed
-from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, to_json
+from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, tables_of, text_of, to_json
 from dff_onnx.runs.write import versions
 
 KIND = "retrieval"
@@ -119,11 +119,11 @@ def _difference(apart: PairedDifference) -> dict[str, Any]:
 def _stored(path: Path, fields: Mapping[str, Any]) -> StoredRetrieval:
     if fields.get("kind") != KIND:
         raise RefusedError(f"holds no figures of {KIND}; give another file")
-    systems = tuple(_text(one, "name") for one in _tables(fields, "systems"))
+    systems = tuple(text_of(one, "name") for one in tables_of(fields, "systems"))
     protocols = fields.get("protocols")
     if not isinstance(protocols, list) or not all(isinstance(one, str) and one.isprintable() for one in protocols):
         raise RefusedError("its protocols are no list of names")
-    scores = tuple(_score(one) for one in _tables(fields, "queries"))
+    scores = tuple(_score(one) for one in tables_of(fields, "queries"))
     if len({(score.system, *score.key) for score in scores}) != len(scores):
         raise RefusedError("has a query twice under one system and protocol")
     known = {score.system for score in scores} <= set(systems) and {score.protocol for score in scores} <= set(
@@ -134,20 +134,13 @@ def _stored(path: Path, fields: Mapping[str, Any]) -> StoredRetrieval:
     fingerprint = fields.get("fingerprint")
     return StoredRetrieval(
         path=path,
-        dataset=_text(fields, "dataset"),
+        dataset=text_of(fields, "dataset"),
         protocols=tuple(protocols),
         systems=systems,
         scores=scores,
         fingerprint=fingerprint if isinstance(fingerprint, Mapping) else {},
         settings=settings_by_system(fields["systems"]),
     )
-
-
-def _tables(fields: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
-    value = fields.get(key)
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise RefusedError(f"its {key} are no list of tables")
-    return value
 
 
 def _score(fields: Mapping[str, Any]) -> QueryScore:
@@ -159,7 +152,7 @@ def _score(fields: Mapping[str, Any]) -> QueryScore:
     figures = [_share(one) for one in (fields.get("ap"), *precisions)]
     if any((figure is None) != (positives == 0) for figure in figures):
         raise RefusedError("a query has a score and nothing to find, or the other way round")
-    system, protocol, query = (_text(fields, key) for key in ("system", "protocol", "query"))
+    system, protocol, query = (text_of(fields, key) for key in ("system", "protocol", "query"))
     return QueryScore(system, protocol, query, positives, figures[0], tuple(figures[1:]))
 
 
@@ -169,10 +162,3 @@ def _share(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1 or math.isnan(value):
         raise RefusedError("a score is no number from 0 to 1")
     return float(value)
-
-
-def _text(fields: Mapping[str, Any], key: str) -> str:
-    value = fields.get(key)
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise RefusedError(f"a {key} is no printable text")
-    return value

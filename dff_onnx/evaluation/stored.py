@@ -131,11 +131,11 @@ def _file(path: Path) -> Path:
 
 
 def _stored(path: Path, fields: Mapping[str, Any]) -> Stored:
-    kind = _text(fields, "kind")
+    kind = text_of(fields, "kind")
     if kind not in ("coseg", "corloc"):
         raise RefusedError(f"holds figures of {kind[:20]!r}, and only coseg and corloc can be compared")
-    systems = tuple(_text(one, "name") for one in _tables(fields, "systems"))
-    scores = tuple(_score(one) for one in _tables(fields, "images"))
+    systems = tuple(text_of(one, "name") for one in tables_of(fields, "systems"))
+    scores = tuple(_score(one) for one in tables_of(fields, "images"))
     groups = tuple(dict.fromkeys(score.group for score in scores))
     if len({(score.system, *score.key) for score in scores}) != len(scores):
         raise RefusedError("has a picture twice under one system")
@@ -145,7 +145,7 @@ def _stored(path: Path, fields: Mapping[str, Any]) -> Stored:
     return Stored(
         path=path,
         kind="coseg" if kind == "coseg" else "corloc",
-        dataset=_text(fields, "dataset"),
+        dataset=text_of(fields, "dataset"),
         systems=systems,
         groups=groups,
         scores=scores,
@@ -154,7 +154,8 @@ def _stored(path: Path, fields: Mapping[str, Any]) -> Stored:
     )
 
 
-def _tables(fields: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
+def tables_of(fields: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
+    """A list of tables in JSON; raises `RefusedError` where it is none."""
     value = fields.get(key)
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise RefusedError(f"its {key} are no list of tables")
@@ -169,7 +170,7 @@ def _score(fields: Mapping[str, Any]) -> ImageScore:
         raise RefusedError("a picture has one of inter and union, and both or none are needed")
     if inter is not None and _count(inter) > _count(union):
         raise RefusedError("an intersection is larger than its union")
-    system, group, path = (_text(fields, key) for key in ("system", "group", "path"))
+    system, group, path = (text_of(fields, key) for key in ("system", "group", "path"))
     return ImageScore(system, group, path, _count(fields.get("truth")), inter, union, hit)
 
 
@@ -179,7 +180,8 @@ def _count(value: Any) -> int:
     return value
 
 
-def _text(fields: Mapping[str, Any], key: str) -> str:
+def text_of(fields: Mapping[str, Any], key: str) -> str:
+    """A printable text in JSON; raises `RefusedError` where it is none."""
     value = fields.get(key)
     if not isinstance(value, str) or not value or not value.isprintable():
         raise RefusedError(f"a {key} is no printable text")

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.halves import widen
@@ -60,7 +59,7 @@ class Rows:
         # Squares of values below 2^-63 may vanish.
         lengths = xp.sqrt(squares) + math.sqrt(SMALLEST * values.shape[1])
         if not bool(xp.all(xp.isfinite(lengths))):
-            raise ArrayError(f"{what}: a value is not finite, or too large for a float32 to hold its square")
+            raise _refusal(what)
         return cls(values, lengths)
 
     @classmethod
@@ -95,14 +94,17 @@ class Rows:
                 np.matmul(some.values, single.T, out=out[:, piece])
         rows = cls._checked(vectors, squares, what)
         # Widened, what is not finite is a number beyond all halves.
-        if vectors.dtype == np.float16 and rows.lengths.max(initial=0) > LARGEST_HALF:
-            _check_finite(vectors, what)
+        if (
+            vectors.dtype == np.float16
+            and rows.lengths.max(initial=0) > LARGEST_HALF
+            and not np.isfinite(vectors).all()
+        ):
+            raise _refusal(what)
         return rows, list[Array](made)
 
 
-def _check_finite(vectors: NDArray[Any], what: str) -> None:
-    if not np.isfinite(vectors).all():
-        raise ArrayError(f"{what}: a value is not finite, or too large for a float32 to hold its square")
+def _refusal(what: str) -> ArrayError:
+    return ArrayError(f"{what}: a value is not finite, or too large for a float32 to hold its square")
 
 
 def exact_products(left: Array, right: Array, rows: Array, columns: Array) -> Array:
