@@ -168,6 +168,19 @@ class Backbone:
             ) from error
         return rows.transpose(0, 3, 1, 2)
 
+    def check_nonnegative(self, remedy: str) -> None:
+        """Refuses a layer whose activations can be below zero.
+
+        Args:
+            remedy: what happens otherwise, and what to do, as the end of the sentence.
+
+        Raises:
+            ModelError: naming layers nearby that cannot be.
+        """
+        if not self.nonnegative:
+            near = f" (the nearest that cannot: {', '.join(self.neighbours)})" if self.neighbours else ""
+            raise ModelError(f"{self.path}: layer {self.fingerprint.layer} can be negative{near}, {remedy}")
+
     def _run_on_host(self, source: str, values: NDArray[Any]) -> Array:
         return self.session.run(None, {source: values})[0]
 

@@ -26,6 +26,8 @@ from dff_onnx.runs.opening import Opening, network_of, open_as, unsigned
 from dff_onnx.runs.output_file import check_writable
 from dff_onnx.runs.verify import Both, in_half, random_pictures, session_of
 
+UNNOTICED = "and nothing in the file would notice"
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -82,7 +84,7 @@ def compile_bank(
     file = network_of(bank.fingerprint, path, model, progress)
     check_writable(Path(output), path, file.path, *file.beside)
     backbone = open_as(bank.fingerprint, path, file, Opening("cpu"))
-    _check_sign(backbone, f"make {path} again with --rectify or --split")
+    backbone.check_nonnegative(f"{UNNOTICED}; make {path} again with --rectify or --split")
     _check_channels(bank, path, backbone)
     head = backbone.head if form.cam else None
     names = names_for(head.classes, class_names).names if head else ()
@@ -124,21 +126,11 @@ def compile_fit(
     file = load_model(model)
     check_writable(Path(output), file.path, *file.beside)
     backbone = Backbone.open(file, layer, device="cpu", preprocessing=preprocessing, sign=sign, threads=1)
-    _check_sign(backbone, "take another layer, or say what becomes of them: --rectify or --split")
+    backbone.check_nonnegative(f"{UNNOTICED}; take another layer, or say what becomes of them: --rectify or --split")
     name, sign = unsigned(file, backbone.fingerprint.layer)
     progress.start("compiling")
     made = compiled_fit(file, name, sign, k, backbone.fingerprint, resize or Resize(), form)
     return _written(made, Path(output), file, backbone, None, 0, strict=not form.float16)
-
-
-def _check_sign(backbone: Backbone, remedy: str) -> None:
-    """Raises `ModelError` where activations can be negative."""
-    if not backbone.nonnegative:
-        near = f" (the nearest that cannot: {', '.join(backbone.neighbours)})" if backbone.neighbours else ""
-        raise ModelError(
-            f"{backbone.path}: layer {backbone.fingerprint.layer} can be negative{near}, and nothing in the file would "
-            f"notice; {remedy}"
-        )
 
 
 def _check_channels(bank: Bank, path: Path, backbone: Backbone) -> None:

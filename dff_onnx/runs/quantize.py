@@ -22,17 +22,18 @@ from dff_onnx.backbone.model_file import ModelFile, load_model
 from dff_onnx.backbone.session import Backbone, to_input
 from dff_onnx.concepts.matching import match
 from dff_onnx.deploy.quantize import check_quantizable, quantized
-from dff_onnx.errors import ImageError, ModelError, NoImagesError, UsageError
+from dff_onnx.errors import ModelError, NoImagesError, UsageError
 from dff_onnx.factorization import factorize, nonnegative_least_squares, whole_images
 from dff_onnx.files import printable, root_of, walk_pictures, write_atomically
-from dff_onnx.images import Resize, read_picture
+from dff_onnx.images import Resize
 from dff_onnx.maps import Threshold, heat_map, mask, offsets, set_thresholds, upsample
 from dff_onnx.metrics.overlap import Counts, mask_counts
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Preprocessing
 from dff_onnx.report.found import Failure
-from dff_onnx.runs.collect import Collected, collect, none_usable
+from dff_onnx.runs.collect import Collected, collect
 from dff_onnx.runs.discovery import failure_of
+from dff_onnx.runs.few_pictures import read_few
 from dff_onnx.runs.output_file import check_writable
 from dff_onnx.runs.parts import BATCH
 
@@ -194,32 +195,32 @@ def quantize(
     backbone = Backbone.open(file, layer, device="cpu", preprocessing=preprocessing, threads=1)
     plain = _plain(file, backbone)
     chosen, root, others = _parted(Path(calibration), images, Path(on) if on is not None else None)
-    seen, failed = _pictures(Path(calibration), chosen, resize)
+    seen = read_few(Path(calibration), chosen, resize)
     progress.start("float", len(others))
     exact = collect(root, others, backbone, resize, progress)
     if not exact.A.any():
         raise ModelError(f"{file.path}: layer {backbone.fingerprint.layer} is zero on all of these pictures")
     before = _Fit.of(exact, k)
-    progress.start("calibrating", len(seen))
-    made = quantized(plain, file.path, _Feed(seen, backbone), len(seen))
+    progress.start("calibrating", len(seen.pixels))
+    made = quantized(plain, file.path, _Feed(seen.pixels, backbone), len(seen.pixels))
     data = made.SerializeToString(deterministic=True)
     small = Backbone.open(ModelFile(output, made, hashlib.sha256(data).hexdigest()), device="cpu", threads=1)
     progress.start("eight bits", len(exact.seen))
     rounded = collect(root, [one.path for one in exact.seen], small, resize, progress)
     progress.start("comparing")
     effect = _effect(exact, rounded, before, _Fit.of(rounded, k))
-    speed = _speed(backbone, small, seen[0])
+    speed = _speed(backbone, small, seen.pixels[0])
     write_atomically(output, data)
     return Quantized(
         path=output,
         layer=small.fingerprint.layer,
-        calibrated=len(seen),
+        calibrated=len(seen.pixels),
         size=len(data),
         float_size=plain.ByteSize(),
         effect=effect,
         speed=speed,
         assumed=backbone.assumed,
-        failures=(*failed, *map(failure_of, exact.failures)),
+        failures=(*seen.failures, *map(failure_of, exact.failures)),
     )
 
 
@@ -241,12 +242,10 @@ def _plain(file: ModelFile, backbone: Backbone) -> ModelProto:
     layer = backbone.fingerprint.layer
     plain = cut(file, [layer])
     check_quantizable(plain, file.path)
-    if not backbone.nonnegative:
-        near = f" (the nearest that cannot: {', '.join(backbone.neighbours)})" if backbone.neighbours else ""
-        raise ModelError(
-            f"{file.path}: layer {layer} can be negative{near}, and is not to be factorized then; take another layer, "
-            "or quantize what `dff-onnx cut --rectify` or `--split` makes of it"
-        )
+    backbone.check_nonnegative(
+        "and is not to be factorized then; take another layer, or quantize what `dff-onnx cut --rectify` or `--split` "
+        "makes of it"
+    )
     if metadata_of(plain, file.path) is None:
         one = next(one for one in list_layers(file.model, file.path) if one.name == layer)
         layers = (Layer(layer, one.stride, one.channels, one.nonnegative),)
@@ -276,19 +275,6 @@ def _parted(folder: Path, images: int, on: Path | None) -> tuple[list[Path], Pat
 def _evenly(paths: Sequence[Path], most: int) -> list[Path]:
     count = min(most, len(paths))
     return [paths[i * len(paths) // count] for i in range(count)]
-
-
-def _pictures(folder: Path, paths: Sequence[Path], resize: Resize) -> tuple[list[NDArray[np.uint8]], list[Failure]]:
-    """Pixels `(1, height, width, 3)` of the pictures that can be read, and the others."""
-    seen, failures = list[NDArray[np.uint8]](), list[ImageError]()
-    for path in paths:
-        try:
-            seen.append(read_picture(root_of(folder) / path, resize).pixels[None])
-        except ImageError as error:
-            failures.append(ImageError(path, error.reason))
-    if not seen:
-        raise none_usable(folder, failures)
-    return seen, list(map(failure_of, failures))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

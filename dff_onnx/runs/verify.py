@@ -23,16 +23,15 @@ from dff_onnx.deploy.concepts import BOXES
 from dff_onnx.deploy.foreground import FOREGROUND
 from dff_onnx.deploy.least_squares import Gram
 from dff_onnx.deploy.metadata import Compiled, bank_in, compiled_of
-from dff_onnx.errors import BankError, ImageError, ModelError, first_line
+from dff_onnx.errors import BankError, ModelError, first_line
 from dff_onnx.factorization import factorize
-from dff_onnx.files import printable, root_of, walk_pictures
-from dff_onnx.images import Resize, read_picture
+from dff_onnx.files import printable, walk_pictures
+from dff_onnx.images import Resize
 from dff_onnx.maps import upsample
 from dff_onnx.progress import Progress, Silent, followed
-from dff_onnx.report.found import Failure
-from dff_onnx.runs.collect import none_usable, rows_of
+from dff_onnx.runs.collect import rows_of
 from dff_onnx.runs.compared import AT_THRESHOLD, Compared, Verified, difference, may_be, worst_of
-from dff_onnx.runs.discovery import failure_of
+from dff_onnx.runs.few_pictures import read_few
 from dff_onnx.runs.file_outputs import check_outputs
 from dff_onnx.runs.opening import Opening, network_of, open_as
 from dff_onnx.runs.reference import Outputs, reference
@@ -81,8 +80,9 @@ def verify(
     both = Both(path, session, about, known, open_as(about.fingerprint, path, file, Opening("cpu")), in_half(made))
     if pictures is None:
         return both.compared(random_pictures(both.sizes()), progress)
-    shown, failures = _given(Path(pictures), about)
-    return replace(both.compared(shown, progress), failures=failures)
+    read = read_few(Path(pictures), walk_pictures(Path(pictures)), about.resize or Resize())
+    named = [(printable(path), pixels) for path, pixels in zip(read.paths, read.pixels, strict=True)]
+    return replace(both.compared(named, progress), failures=read.failures)
 
 
 def session_of(made: ModelProto, path: Path) -> Session:
@@ -252,19 +252,6 @@ def _bank(made: ModelProto, about: Compiled, path: Path, given: str | Path | Non
     if bank_sha256(bank) != about.bank_sha256:
         raise BankError(f"{path}: was made of another bank than {given}; compile it again, or give that bank")
     return bank
-
-
-def _given(pictures: Path, about: Compiled) -> tuple[list[Named], tuple[Failure, ...]]:
-    """Pictures as large as the file says, and those that cannot be read."""
-    resize, shown, failures = about.resize or Resize(), list[Named](), list[ImageError]()
-    for name in walk_pictures(pictures):
-        try:
-            shown.append((printable(name), read_picture(root_of(pictures) / name, resize).pixels[None]))
-        except ImageError as error:
-            failures.append(ImageError(name, error.reason))
-    if not shown:
-        raise none_usable(pictures, failures)
-    return shown, tuple(map(failure_of, failures))
 
 
 def random_pictures(sizes: Sequence[tuple[int, int]]) -> list[Named]:

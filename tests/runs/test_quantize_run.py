@@ -143,10 +143,11 @@ def test_half_of_a_small_folder_calibrates_and_the_rest_measures(net: Path, fold
 def test_no_picture_is_measured_on_that_was_calibrated_on(
     net: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from dff_onnx.runs import few_pictures
     from dff_onnx.runs import quantize as module
 
     calibrated, measured = set[Path](), set[Path]()
-    reads, collects = module.read_picture, module.collect
+    reads, collects = few_pictures.read_picture, module.collect
 
     def reading(path: Path, resize: Resize) -> Any:
         calibrated.add(path)
@@ -156,7 +157,7 @@ def test_no_picture_is_measured_on_that_was_calibrated_on(
         measured.update(root / path for path in paths)
         return collects(root, paths, *rest)
 
-    monkeypatch.setattr(module, "read_picture", reading)
+    monkeypatch.setattr(few_pictures, "read_picture", reading)
     monkeypatch.setattr(module, "collect", collecting)
     quantize(net, folder, tmp_path / "out.onnx", layer="relu2", resize=SMALL, k=2)
     assert (len(calibrated), len(measured), calibrated & measured) == (3, 4, set())
