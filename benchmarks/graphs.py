@@ -1,0 +1,189 @@
+"""Ranking on the graph of a large made-up collection: how long, how much memory, how good, from 1000 nodes to 500 000.
+
+    python benchmarks/graphs.py [images ...] [--faiss]
+
+Images belong to clusters that lie on curves in 128 dimensions, as views of a thing do; each has five regions of which
+two are its thing and three are one of a thousand backgrounds. Queries are regions of views that are not in the
+collection; what should be found are images of their cluster. Neighbours are exact, or by faiss's inverted lists (then
+their recall is printed). The last lines are exponents: seconds ~ nodes ^ p.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from dff_onnx.metrics import average_precision, positive_ranks
+from dff_onnx.retrieval import normalized, rank
+from dff_onnx.retrieval.graphs import (
+    Graph,
+    Spectrum,
+    diffuse,
+    katz_centrality,
+    mutual_graph,
+    pooled_scores,
+    pooling_weights,
+    query_vector,
+    spectral_scores,
+    spectrum_of,
+)
+from dff_onnx.retrieval.ranking import Ranking
+
+CHANNELS, REGIONS, QUERIES = 128, 5, 40
+VIEWS = 50  # images of a cluster
+NEIGHBOURS, ENTRIES, RANK = 50, 200, 500
+T = TypeVar("T")
+Floats = NDArray[np.float32]
+
+
+@dataclass
+class Figures:
+    """Of one size."""
+
+    nodes: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def timed(self, name: str, work: Callable[[], T]) -> T:
+        """Does it and says how long it took."""
+        start = time.perf_counter()
+        made = work()
+        self.seconds[name] = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"  {name:<34}{self.seconds[name]:>10.2f} s   peak {peak:6.2f} GB", flush=True)
+        return made
+
+
+def main() -> None:
+    """Prints figures for every size, then how they grow."""
+    sizes = [int(word) for word in sys.argv[1:] if word.isdigit()] or [200, 1000, 5000, 20000, 100000]
+    print(
+        f"{platform.machine()}, 2 cores of an AMD EPYC; Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"SciPy {scipy.__version__}; {datetime.date.today()}"
+    )
+    each = [measured(images, "--faiss" in sys.argv) for images in sizes]
+    for name in each[0].seconds if len(each) > 1 else ():
+        x, y = (np.log([value(one) for one in each]) for value in (lambda f: f.nodes, lambda f: f.seconds[name]))
+        print(f"{name:<36}seconds ~ nodes ^ {np.polyfit(x, y, 1)[0]:.2f}, over the last step {slope(x, y):.2f}")
+
+
+def slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Between the two largest sizes."""
+    return float((y[-1] - y[-2]) / (x[-1] - x[-2]))
+
+
+def measured(images: int, by_faiss: bool) -> Figures:
+    """One size, from vectors to queries."""
+    vectors, owners, clusters, queries, asked = collection(images)
+    figures = Figures(len(vectors))
+    print(f"\n{images} images, {len(vectors)} regions of {CHANNELS} dimensions, {NEIGHBOURS} neighbours", flush=True)
+    near = figures.timed("neighbours", lambda: (inverted if by_faiss else rank)(vectors, vectors, NEIGHBOURS))
+    if by_faiss:
+        some = np.random.default_rng(1).choice(len(vectors), min(200, len(vectors)), replace=False)
+        exact = rank(vectors[some], vectors, NEIGHBOURS).indices
+        found = np.mean([len(np.intersect1d(a, b)) for a, b in zip(near.indices[some], exact, strict=True)])
+        print(f"  recall of the {NEIGHBOURS} nearest: {found / NEIGHBOURS:.4f}")
+    graph = figures.timed("graph", lambda: mutual_graph(near.indices, near.scores))
+    figures.timed("centrality", lambda: katz_centrality(graph))
+    rank_ = min(RANK, len(vectors) // 4)
+    spectrum = figures.timed(f"spectrum, r = {RANK}", lambda: spectrum_of(graph, rank_, dtype=np.float32))
+    sizes = np.bincount(spectrum.component)
+    print(f"  {graph.edges} edges, {len(sizes)} components, the largest of {sizes.max()} nodes; r = {rank_}")
+    ways(figures, vectors, owners, clusters, graph, spectrum, queries, asked)
+    return figures
+
+
+def ways(
+    figures: Figures,
+    vectors: Floats,
+    owners: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+    graph: Graph,
+    spectrum: Spectrum,
+    queries: Floats,
+    asked: NDArray[np.int64],
+) -> None:
+    """Mean average precision and milliseconds of a query, of each way of ranking."""
+    weights, images = pooling_weights(vectors, owners), len(clusters)
+    k = min(ENTRIES, len(vectors))
+    found: dict[str, list[float]] = {}
+    spent: dict[str, list[float]] = {}
+    for query, cluster in zip(queries, asked, strict=True):
+        near = rank(query, vectors, k)
+        y = query_vector(near, len(vectors), k)
+        answers: dict[str, Callable[[], Any]] = {
+            "cosine": lambda near=near: np.bincount(  # the best region of each image that is near
+                owners[near.indices[0]], weights=near.scores[0], minlength=images
+            ),
+            "diffusion": lambda y=y: pooled_scores(diffuse(graph, y).x, weights, owners, images),
+            "spectral": lambda y=y: pooled_scores(spectral_scores(spectrum, y), weights, owners, images),
+            "spectral, no tail": lambda y=y: pooled_scores(
+                spectral_scores(spectrum, y, tail=False), weights, owners, images
+            ),
+        }
+        for name, answer in answers.items():
+            start = time.perf_counter()
+            scores = answer()
+            spent.setdefault(name, []).append(time.perf_counter() - start)
+            order = np.argsort(-scores, kind="stable")
+            true = np.flatnonzero(clusters == cluster)
+            ranks = positive_ranks(order, true, np.empty(0, np.int64))
+            found.setdefault(name, []).append(average_precision(ranks, len(true)))
+    for name, values in found.items():
+        middle = float(np.median(spent[name]))
+        figures.seconds[f"a query, {name}"] = middle
+        print(f"  {name:<20} mAP {100 * np.mean(values):6.2f}   {1000 * middle:9.2f} ms a query", flush=True)
+
+
+def collection(
+    images: int,
+) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64], Floats, NDArray[np.int64]]:
+    """Vectors of regions, their images, clusters of the images, queries `(m, 1, c)` and their clusters."""
+    rng = np.random.default_rng(0)
+    count = max(4, images // VIEWS)
+    clusters = np.sort(rng.integers(0, count, images))
+    axes = rng.standard_normal((count, 3, CHANNELS)).astype(np.float32)
+    backgrounds = rng.standard_normal((1000, CHANNELS)).astype(np.float32)
+
+    def seen(which: NDArray[np.int64]) -> Floats:
+        turn = rng.uniform(0, np.pi, len(which)).astype(np.float32)
+        round_ = np.stack([np.cos(turn), np.sin(turn), np.full_like(turn, 0.3)], axis=1)
+        noise = rng.standard_normal((len(which), CHANNELS)).astype(np.float32)
+        made: Floats = np.einsum("na,nac->nc", round_, axes[which]) + 0.4 * noise
+        return made
+
+    vectors = np.empty((images, REGIONS, CHANNELS), np.float32)
+    for region in range(REGIONS):
+        behind = backgrounds[rng.integers(0, 1000, images)]
+        noise = rng.standard_normal((images, CHANNELS)).astype(np.float32)
+        vectors[:, region] = seen(clusters) if region < 2 else behind + 0.7 * noise
+    asked = rng.choice(np.unique(clusters), min(QUERIES, len(np.unique(clusters))), replace=False)
+    queries = normalized(seen(asked))[:, None]
+    flat = normalized(vectors.reshape(-1, CHANNELS)).astype(np.float32)
+    return flat, np.repeat(np.arange(images), REGIONS), clusters, queries.astype(np.float32), asked
+
+
+def inverted(vectors: Floats, queries: Floats, k: int) -> Ranking:
+    """Neighbours by faiss's inverted lists, a few lists looked at."""
+    import faiss
+
+    lists = max(1, round(2 * len(vectors) ** 0.5))
+    index = faiss.index_factory(CHANNELS, f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors[:: max(1, len(vectors) // (64 * lists))])
+    index.add(vectors)
+    index.nprobe = max(8, lists // 24)
+    scores, indices = index.search(queries, min(k, len(vectors)))
+    return Ranking(scores, indices.astype(np.int64))
+
+
+if __name__ == "__main__":
+    main()
