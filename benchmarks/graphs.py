@@ -11,6 +11,7 @@ their recall is printed). The last lines are exponents: seconds ~ nodes ^ p.
 from __future__ import annotations
 
 import datetime
+import importlib
 import platform
 import resource
 import sys
@@ -27,6 +28,7 @@ from dff_onnx.metrics import average_precision, positive_ranks
 from dff_onnx.retrieval import normalized, rank
 from dff_onnx.retrieval.graphs import (
     Graph,
+    PooledSpectrum,
     Spectrum,
     diffuse,
     katz_centrality,
@@ -42,6 +44,7 @@ from dff_onnx.retrieval.ranking import Ranking
 CHANNELS, REGIONS, QUERIES = 128, 5, 40
 VIEWS = 50  # images of a cluster
 NEIGHBOURS, ENTRIES, RANK = 50, 200, 500
+NOISE = 0.8
 T = TypeVar("T")
 Floats = NDArray[np.float32]
 
@@ -72,7 +75,7 @@ def main() -> None:
     )
     each = [measured(images, "--faiss" in sys.argv) for images in sizes]
     for name in each[0].seconds if len(each) > 1 else ():
-        x, y = (np.log([value(one) for one in each]) for value in (lambda f: f.nodes, lambda f: f.seconds[name]))
+        x, y = np.log([one.nodes for one in each]), np.log([one.seconds[name] for one in each])
         print(f"{name:<36}seconds ~ nodes ^ {np.polyfit(x, y, 1)[0]:.2f}, over the last step {slope(x, y):.2f}")
 
 
@@ -114,23 +117,14 @@ def ways(
 ) -> None:
     """Mean average precision and milliseconds of a query, of each way of ranking."""
     weights, images = pooling_weights(vectors, owners), len(clusters)
+    pooled = PooledSpectrum.of(spectrum, weights, owners, images)
     k = min(ENTRIES, len(vectors))
     found: dict[str, list[float]] = {}
     spent: dict[str, list[float]] = {}
     for query, cluster in zip(queries, asked, strict=True):
         near = rank(query, vectors, k)
         y = query_vector(near, len(vectors), k)
-        answers: dict[str, Callable[[], Any]] = {
-            "cosine": lambda near=near: np.bincount(  # the best region of each image that is near
-                owners[near.indices[0]], weights=near.scores[0], minlength=images
-            ),
-            "diffusion": lambda y=y: pooled_scores(diffuse(graph, y).x, weights, owners, images),
-            "spectral": lambda y=y: pooled_scores(spectral_scores(spectrum, y), weights, owners, images),
-            "spectral, no tail": lambda y=y: pooled_scores(
-                spectral_scores(spectrum, y, tail=False), weights, owners, images
-            ),
-        }
-        for name, answer in answers.items():
+        for name, answer in _answers(graph, spectrum, pooled, near, y).items():
             start = time.perf_counter()
             scores = answer()
             spent.setdefault(name, []).append(time.perf_counter() - start)
@@ -142,6 +136,26 @@ def ways(
         middle = float(np.median(spent[name]))
         figures.seconds[f"a query, {name}"] = middle
         print(f"  {name:<20} mAP {100 * np.mean(values):6.2f}   {1000 * middle:9.2f} ms a query", flush=True)
+
+
+def _answers(
+    graph: Graph, spectrum: Spectrum, pooled: PooledSpectrum, near: Ranking, y: NDArray[np.float64]
+) -> dict[str, Callable[[], NDArray[np.float64]]]:
+    """Each way's scores of all images."""
+
+    def by_image(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(pooled_scores(scores, pooled.weights, pooled.owners, pooled.images))
+
+    def cosine() -> NDArray[np.float64]:
+        found = np.bincount(pooled.owners[near.indices[0]], weights=near.scores[0], minlength=pooled.images)
+        return np.asarray(found, np.float64)
+
+    return {
+        "cosine": cosine,
+        "diffusion": lambda: by_image(diffuse(graph, y).x),
+        "spectral": lambda: by_image(spectral_scores(spectrum, y)),
+        "spectral, by image": lambda: pooled.scores(y),
+    }
 
 
 def collection(
@@ -158,7 +172,7 @@ def collection(
         turn = rng.uniform(0, np.pi, len(which)).astype(np.float32)
         round_ = np.stack([np.cos(turn), np.sin(turn), np.full_like(turn, 0.3)], axis=1)
         noise = rng.standard_normal((len(which), CHANNELS)).astype(np.float32)
-        made: Floats = np.einsum("na,nac->nc", round_, axes[which]) + 0.4 * noise
+        made: Floats = np.einsum("na,nac->nc", round_, axes[which]) + NOISE * noise
         return made
 
     vectors = np.empty((images, REGIONS, CHANNELS), np.float32)
@@ -174,13 +188,13 @@ def collection(
 
 def inverted(vectors: Floats, queries: Floats, k: int) -> Ranking:
     """Neighbours by faiss's inverted lists, a few lists looked at."""
-    import faiss
+    faiss: Any = importlib.import_module("faiss")
 
     lists = max(1, round(2 * len(vectors) ** 0.5))
     index = faiss.index_factory(CHANNELS, f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
     index.train(vectors[:: max(1, len(vectors) // (64 * lists))])
     index.add(vectors)
-    index.nprobe = max(8, lists // 24)
+    index.nprobe = max(8, lists // 10)
     scores, indices = index.search(queries, min(k, len(vectors)))
     return Ranking(scores, indices.astype(np.int64))
 

@@ -10,7 +10,15 @@ from scipy.sparse import csr_matrix
 
 from dff_onnx.errors import ArrayError, UsageError
 from dff_onnx.retrieval import normalized
-from dff_onnx.retrieval.graphs import Graph, diffuse, graph_of, spectral_scores, spectrum_of
+from dff_onnx.retrieval.graphs import (
+    Graph,
+    PooledSpectrum,
+    diffuse,
+    graph_of,
+    pooled_scores,
+    spectral_scores,
+    spectrum_of,
+)
 from dff_onnx.retrieval.graphs import eigen as module
 
 
@@ -99,6 +107,19 @@ def test_iterated_or_whole_the_ranking_is_the_same(monkeypatch: pytest.MonkeyPat
     expected = diffuse(graph, y, steps=300, tolerance=1e-10).x * 0.01
     error = [np.linalg.norm(one - expected) / np.linalg.norm(expected) for one in (whole, found)]
     assert error[1] < 1.1 * error[0] + 0.01
+
+
+@pytest.mark.parametrize("tail", [True, False])
+@pytest.mark.parametrize("spread", [0.5, 0.05])
+def test_vectors_added_up_for_each_image_give_the_pooled_scores(tail: bool, spread: float) -> None:
+    rng = np.random.default_rng(6)
+    spectrum = spectrum_of(graph_of(clustered(90, spread=spread), 5), 12)
+    owners, weights = np.sort(rng.integers(0, 30, 90)), rng.random(90)
+    pooled = PooledSpectrum.of(spectrum, weights, owners, 31)
+    for seed in range(3):
+        y = entry(90, seed)
+        expected = pooled_scores(spectral_scores(spectrum, y, tail=tail), weights, owners, 31)
+        np.testing.assert_allclose(pooled.scores(y, tail=tail), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_a_graph_of_no_edges_gives_back_the_query() -> None:

@@ -5,11 +5,12 @@ from dff_onnx.retrieval.graphs.diffusion import Diffused, diffuse, katz_centrali
 from dff_onnx.retrieval.graphs.offline import offline_diffusion
 from dff_onnx.retrieval.graphs.pooled import pooled_scores, pooling_weights, region_matches
 from dff_onnx.retrieval.graphs.query_vector import query_vector
-from dff_onnx.retrieval.graphs.spectral import Spectrum, spectral_scores, spectrum_of
+from dff_onnx.retrieval.graphs.spectral import PooledSpectrum, Spectrum, spectral_scores, spectrum_of
 
 __all__ = [
     "Diffused",
     "Graph",
+    "PooledSpectrum",
     "Spectrum",
     "diffuse",
     "graph_of",

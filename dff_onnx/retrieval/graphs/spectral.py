@@ -5,10 +5,12 @@ Iscen, Avrithis, Tolias, Furon, Chum: "Fast spectral ranking for similarity sear
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from dff_onnx.errors import ArrayError, UsageError
@@ -95,19 +97,69 @@ def spectral_scores(
         ArrayError: for a y of another length.
         UsageError: for an alpha that is not from 0 to below 1.
     """
+    x = np.zeros(spectrum.nodes)
+    for which, inside in _entered(spectrum, y, alpha, tail):
+        x[spectrum.members[which]] = spectrum.vectors[which] @ inside
+    return x + (1 - alpha) * y if tail else x
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PooledSpectrum:
+    """A spectrum of regions, its vectors added up for each image: an answer costs a row for each image, not region.
+
+    Attributes:
+        spectrum: of the regions.
+        weights: `(n,)` of the regions, see `pooling_weights`.
+        owners: `(n,)` the image of each region.
+        images: how many there are.
+        members: of each component, the images that have a region in it.
+        vectors: of each component, `(images in it, r)` the weighted sums of their regions' rows.
+    """
+
+    spectrum: Spectrum
+    weights: NDArray[np.float64]
+    owners: NDArray[np.int64]
+    images: int
+    members: tuple[NDArray[np.int64], ...]
+    vectors: tuple[Floats, ...]
+
+    @classmethod
+    def of(
+        cls, spectrum: Spectrum, weights: NDArray[np.float64], owners: NDArray[np.int64], images: int
+    ) -> PooledSpectrum:
+        """Adds them up."""
+        members, vectors = list[NDArray[np.int64]](), list[Floats]()
+        for nodes, U in zip(spectrum.members, spectrum.vectors, strict=True):
+            there, place = np.unique(owners[nodes], return_inverse=True)
+            pool = csr_matrix(
+                (weights[nodes].astype(U.dtype), (place, np.arange(len(nodes)))), (len(there), len(nodes))
+            )
+            members.append(there)
+            vectors.append(np.asarray(pool @ U))
+        return cls(spectrum, weights, owners, images, tuple(members), tuple(vectors))
+
+    def scores(self, y: NDArray[np.float64], alpha: float = ALPHA, tail: bool = True) -> NDArray[np.float64]:
+        """Of images, `(images,)`: `spectral_scores` of the regions, weighted and added up; arguments as there."""
+        x = np.zeros(self.images)
+        for which, inside in _entered(self.spectrum, y, alpha, tail):
+            x[self.members[which]] += self.vectors[which] @ inside
+        if tail:
+            entered = np.flatnonzero(y)
+            np.add.at(x, self.owners[entered], (1 - alpha) * self.weights[entered] * y[entered])
+        return x
+
+
+def _entered(spectrum: Spectrum, y: NDArray[np.float64], alpha: float, tail: bool) -> Iterator[tuple[int, Floats]]:
+    """The components that a query enters, and what is to be multiplied with their vectors, `(r,)`."""
     check_alpha(alpha)
     if y.shape != (spectrum.nodes,):
         raise ArrayError(f"spectral ranking: y of {spectrum.nodes} nodes is needed, found {tuple(y.shape)}")
-    x = np.zeros(spectrum.nodes)
     entered = np.flatnonzero(y)
     for which in np.unique(spectrum.component[entered]).tolist():
         nodes = entered[spectrum.component[entered] == which]
-        U, values = spectrum.vectors[which], spectrum.values[which]
+        U = spectrum.vectors[which]
         inside = U[spectrum.row[nodes]].astype(np.float64).T @ y[nodes]
-        x[spectrum.members[which]] = U @ (gains(values, alpha, tail) * inside).astype(U.dtype)
-    if tail:
-        x[entered] += (1 - alpha) * y[entered]
-    return x
+        yield which, (gains(spectrum.values[which], alpha, tail) * inside).astype(U.dtype)
 
 
 def gains(values: Floats, alpha: float = ALPHA, tail: bool = True) -> Floats:
