@@ -85,16 +85,27 @@ def cut(
     return made
 
 
-def rows_model(model: ModelProto, layer: str, path: Path, sign: Sign = "keep") -> tuple[ModelProto, str]:
+def rows_model(
+    model: ModelProto, layer: str, path: Path, sign: Sign = "keep", grid: bool = True
+) -> tuple[ModelProto, str]:
     """As `features_model`, with channels side by side: the output is `(n, h, w, c)` float32, rows of `A` as they are.
+
+    Args:
+        model, layer, path, sign: see `features_model`.
+        grid: whether the layer has one; where it has not, all that it says of a picture becomes a grid of one cell.
 
     Returns:
         the network, and the name of the layer with its sign settled.
     """
     made, name, layout = features_model(model, layer, path, sign)
     made.graph.node.append(helper.make_node("Cast", [name], [f"{ROWS}.float32"], to=TensorProto.FLOAT))
-    perm = [0, 2, 3, 1] if layout == "NCHW" else [0, 1, 2, 3]
-    made.graph.node.append(helper.make_node("Transpose", [f"{ROWS}.float32"], [ROWS], perm=perm))
+    if grid:
+        perm = [0, 2, 3, 1] if layout == "NCHW" else [0, 1, 2, 3]
+        made.graph.node.append(helper.make_node("Transpose", [f"{ROWS}.float32"], [ROWS], perm=perm))
+    else:
+        one_cell = helper.make_tensor(f"{ROWS}.shape", TensorProto.INT64, [4], [0, 1, 1, -1])  # 0: as it is
+        made.graph.initializer.append(one_cell)
+        made.graph.node.append(helper.make_node("Reshape", [f"{ROWS}.float32", one_cell.name], [ROWS]))
     made.graph.output.append(helper.make_tensor_value_info(ROWS, TensorProto.FLOAT, [None] * 4))
     return made, name
 

@@ -10,7 +10,7 @@ from onnx import ModelProto, NodeProto, ValueInfoProto
 
 from dff_onnx.backbone.image_input import image_input, input_layout
 from dff_onnx.backbone.lattice import lattice_of
-from dff_onnx.backbone.layouts import layouts
+from dff_onnx.backbone.layouts import CHANNELS_FIRST, layouts
 from dff_onnx.backbone.metadata import Metadata
 from dff_onnx.backbone.nonnegative import nonnegative_tensors
 from dff_onnx.backbone.shapes import PROBE, Shape, shapes_of
@@ -108,6 +108,23 @@ def layout_of(model: ModelProto, layer: str, path: Path) -> Layout:
         return next((c.layout for c in list_layers(model, path) if c.name == layer), "NCHW")
     except ModelError:
         return "NCHW"
+
+
+def has_grid(model: ModelProto, layer: str, path: Path) -> bool:
+    """Whether a layer has places, `(n, c, h, w)` or `(n, h, w, c)`; True where its shape cannot be told.
+
+    Args:
+        model: the network.
+        layer: a tensor's name.
+        path: the network's file, for the sentence.
+    """
+    if any(layer in node.output and node.op_type in CHANNELS_FIRST for node in model.graph.node):
+        return True
+    try:
+        found = shapes_of(model, path, PROBE).get(layer)
+    except ModelError:
+        return True
+    return found is None or len(found.shape) == 4
 
 
 def _seen_layout(shape: Shape, larger: Shape) -> Layout:

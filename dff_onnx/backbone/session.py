@@ -13,7 +13,7 @@ from dff_onnx.arrays import Array, cuda_present, from_cuda
 from dff_onnx.backbone.cuda_graphs import CudaGraphs
 from dff_onnx.backbone.cut import Sign, rows_model
 from dff_onnx.backbone.embedded import embedded_model
-from dff_onnx.backbone.graph import default_layer, metadata_of, nonnegative_neighbours, resolve_layer
+from dff_onnx.backbone.graph import default_layer, has_grid, metadata_of, nonnegative_neighbours, resolve_layer
 from dff_onnx.backbone.head import FoundHead, usual_head
 from dff_onnx.backbone.image_input import settled
 from dff_onnx.backbone.model_file import ModelFile, load_model
@@ -78,6 +78,7 @@ class Backbone:
         sign: Sign = "keep",
         threads: int | None = None,
         accelerator: Accelerator | None = None,
+        gridless: bool = False,
     ) -> Self:
         """Reads and checks an ONNX file and starts a session on it.
 
@@ -93,9 +94,11 @@ class Backbone:
             threads: of one call; all available cores by default. A run is fastest with 1: calls then run side by side,
                 one on each core.
             accelerator: how a GPU is used: TensorRT's folder of engines, CUDA graphs.
+            gridless: whether a layer without a grid will do (a fully connected one, say): `c` figures of a picture
+                become activations `(n, c, 1, 1)`.
 
         Raises:
-            ModelError: when the file cannot be used or has no such layer.
+            ModelError: when the file cannot be used or has no such layer, or the layer has no grid.
             DeviceError: when a device, or CUDA graphs, were asked for and are not there.
             UsageError: when there is no such file, or `preprocessing` contradicts what the file says.
         """
@@ -105,7 +108,13 @@ class Backbone:
         metadata = metadata_of(model, path)
         if metadata and preprocessing and preprocessing != metadata.preprocessing:
             raise UsageError(f"{path}: says its preprocessing itself; leave out the options that set another")
-        rows, signed = rows_model(model, name, path, sign)
+        grid = has_grid(model, name, path)
+        if not (grid or gridless):
+            raise ModelError(
+                f"{path}: {name!r} has no grid of features; take a layer that has one (`dff-onnx layers` lists them), "
+                "or describe whole pictures by it: --descriptor codes"
+            )
+        rows, signed = rows_model(model, name, path, sign, grid)
         nonnegative = sign != "keep" or name in nonnegative_tensors(model.graph)
         understood = metadata.preprocessing if metadata else settled(model, path, preprocessing)
         accelerator = accelerator or Accelerator()

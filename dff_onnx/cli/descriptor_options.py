@@ -18,6 +18,7 @@ class Kind(StrEnum):
     gem = "gem"
     crow = "crow"
     ucrow = "ucrow"
+    codes = "codes"
 
 
 class Weighting(StrEnum):
@@ -30,7 +31,9 @@ class Weighting(StrEnum):
 
 
 Descriptor = Annotated[Kind | None, typer.Option(help="What describes a picture. [default: dff]")]
-LongerSide = Annotated[int | None, typer.Option("--size", help="Pixels of the longer side. [default: 320]")]
+LongerSide = Annotated[
+    int | None, typer.Option("--size", min=1, help="Pixels of the longer side; codes: of a square. [default: 320; 224]")
+]
 Concepts = Annotated[int | None, typer.Option("-k", help="dff: concepts of each picture. [default: 12]")]
 Weights = Annotated[
     Weighting | None, typer.Option(help="dff: of concepts in the sum, by energy or place. [default: centre]")

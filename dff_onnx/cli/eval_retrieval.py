@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dff_onnx.cli.descriptor_options import LongerSide
 from dff_onnx.cli.eval_options import AsJson, Output, Overwrite, numbers, words
 from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
 from dff_onnx.cli.options import (
@@ -30,7 +31,8 @@ KindName = Annotated[
 ]
 Truth = Annotated[Path | None, typer.Option(help="The ground truth's file or folder, where it lies elsewhere.")]
 Descriptors = Annotated[
-    str, typer.Option("--systems", help="What to compare, with commas: mac, spoc, gem, crow, ucrow, rmac, dff.")
+    str,
+    typer.Option("--systems", help="What to compare, with commas: mac, spoc, gem, crow, ucrow, rmac, dff; or codes."),
 ]
 Concepts = Annotated[str, typer.Option("-k", help="Concepts of a picture for dff: 12, or several as 8,12.")]
 Whiten = Annotated[
@@ -39,7 +41,6 @@ Whiten = Annotated[
 Dimensions = Annotated[
     str | None, typer.Option(help="Of whitened vectors: 128, or several as 64,128,all. [default: all]")
 ]
-LongerSide = Annotated[int, typer.Option(help="Pixels of the longer side; nothing is enlarged.", min=32, max=8192)]
 MultiScale = Annotated[bool, typer.Option("--multi-scale", help="Also at 0.71 and 0.5 of the size, added up.")]
 
 
@@ -51,7 +52,7 @@ def retrieval(
     k: Concepts = "12",
     whiten: Whiten = None,
     dimensions: Dimensions = None,
-    size: LongerSide = 320,
+    size: LongerSide = None,
     multi_scale: MultiScale = False,
     output: Output = None,
     overwrite: Overwrite = False,
@@ -85,13 +86,14 @@ def retrieval(
     from dff_onnx.report.names import shown as printed
     from dff_onnx.retrieval import SCALES
 
-    chosen = retrieval_systems(words(systems), numbers(k, "-k"), size, SCALES if multi_scale else (1.0,))
+    chosen = retrieval_systems(words(systems), numbers(k, "-k"), size or 0, SCALES if multi_scale else (1.0,))
     plan = RetrievalPlan(chosen, whiten, _kept(dimensions))
     opened = open_retrieval(dataset, kind, truth)
     with shown() as progress:
         backbone = open_network(
             model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
             preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
+            gridless="codes" in words(systems),
         )  # fmt: skip
         if output:
             identity = retrieval_identity(printed(opened.name), backbone.fingerprint.to_dict(), plan.used())

@@ -84,6 +84,7 @@ def index(
             plan.identity.fingerprint if plan.identity else None, shown_address(output), model, layer, progress,
             card=card, device=device, cuda_graph=cuda_graph, sign=sign_of(rectify, split),
             preprocessing=preprocessing_if_said(mean, std, scale, channel_order),
+            gridless=plan.settings.kind == "codes",
         )  # fmt: skip
         done = index_folder(
             folder, output, backbone, plan, by_content=by_content, keep_missing=keep_missing, progress=progress

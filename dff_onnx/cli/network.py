@@ -43,13 +43,14 @@ def open_network(
     cuda_graph: bool,
     preprocessing: Preprocessing | None,
     sign: Sign,
+    gridless: bool = False,
 ) -> Backbone:
     """The network that MODEL or a card means, fetched where it is not here, for calls that run side by side.
 
     Args:
         model, layer, card, device, cuda_graph: as given.
         progress: follows a download.
-        preprocessing, sign: see `Backbone.open`.
+        preprocessing, sign, gridless: see `Backbone.open`.
     """
     from dff_onnx.backbone.session import Backbone
     from dff_onnx.zoo.find import find_model
@@ -63,6 +64,7 @@ def open_network(
         sign=sign,
         threads=1,
         accelerator=accelerator_of(cuda_graph),
+        gridless=gridless,
     )
 
 
@@ -78,6 +80,7 @@ def open_network_for(
     cuda_graph: bool,
     preprocessing: Preprocessing | None,
     sign: Sign,
+    gridless: bool = False,
 ) -> Backbone:
     """The network of an index; of a new one as `open_network`, by default the embedded one.
 
@@ -86,6 +89,7 @@ def open_network_for(
         where: the index, for sentences and to look beside it.
         model, layer, card, device, cuda_graph, preprocessing, sign: as given; what is given of another network than
             the index's is opened, for the index to refuse.
+        gridless: see `Backbone.open`.
         progress: follows a download.
     """
     from dff_onnx.runs.opened_index import open_network_of
@@ -95,9 +99,8 @@ def open_network_for(
 
     if wanted is not None and not (layer or card or preprocessing or sign != "keep"):
         network = find_model(model, progress=progress).path if model else None
-        return open_network_of(
-            wanted, where, network, Opening(device.value, None, accelerator_of(cuda_graph)), progress
-        )
+        opening = Opening(device.value, None, accelerator_of(cuda_graph))
+        return open_network_of(wanted, where, network, opening, progress, gridless)
     if wanted is not None and not (model or card):
         model = str(find_by_digest(wanted.model_sha256, where, progress))
     backbone = open_network(
@@ -109,6 +112,7 @@ def open_network_for(
         cuda_graph=cuda_graph,
         preprocessing=preprocessing,
         sign=sign,
+        gridless=gridless,
     )
     tell_assumed(backbone)
     return backbone

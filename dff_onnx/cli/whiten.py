@@ -68,6 +68,7 @@ def whiten(
         backbone = open_network(
             model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
             preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
+            gridless=settings.kind == "codes",
         )  # fmt: skip
         tell_assumed(backbone)
         done = write_whitening(

@@ -21,14 +21,21 @@ from dff_onnx.errors import ArrayError, NoImagesError, UsageError
 from dff_onnx.evaluation.retrieval_scores import QueryScore, RetrievalFigures, score_rankings
 from dff_onnx.evaluation.retrieval_systems import RetrievalPlan
 from dff_onnx.files import printable, root_of, walk_pictures
-from dff_onnx.images import Picture, read_query
+from dff_onnx.images import Picture
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Box, Grid
 from dff_onnx.report.found import Failure
 from dff_onnx.report.names import shown
 from dff_onnx.retrieval import Whitening, learn_whitening, rank
-from dff_onnx.runs.collect import checked_activations
-from dff_onnx.runs.descriptors import Parts, at_scales, learnable, parts_of, whole_vector
+from dff_onnx.runs.descriptors import (
+    Parts,
+    activations_for,
+    at_scales,
+    learnable,
+    parts_of,
+    read_as_described,
+    whole_vector,
+)
 from dff_onnx.runs.parts import Batch, in_parts
 
 QUERIES = 64  # asked at a time: all pictures are ranked for each
@@ -42,7 +49,7 @@ def evaluate_retrieval(
     """Describes all pictures and queries, and ranks all pictures for each query.
 
     A query that is one of the pictures, and all of it, has that picture's vector. One with a box is cut out first, see
-    `read_query`.
+    `read_as_described`.
 
     Args:
         dataset: what should be found.
@@ -182,14 +189,15 @@ class _Work:
     def _parts(self, picture: Picture) -> list[list[Parts]]:
         """Of each system, at each size; the network runs once a size."""
         found: list[list[Parts]] = [[] for _ in self.plan.systems]
-        for pixels in at_scales(picture.pixels, self.plan.systems[0].settings.scales):
-            X, size = checked_activations(pixels[None], self.activations), Grid(*pixels.shape[:2])
+        settings = self.plan.systems[0].settings
+        for pixels in at_scales(picture.pixels, settings.scales):
+            X, size = activations_for(pixels, self.activations, settings), Grid(*pixels.shape[:2])
             for parts, system in zip(found, self.plan.systems, strict=True):
                 parts.append(parts_of(X, size, system.settings))
         return found
 
     def _read(self, wanted: _Wanted) -> Picture:
-        return read_query(wanted.path, wanted.box, self.plan.systems[0].settings.size)
+        return read_as_described(wanted.path, wanted.box, self.plan.systems[0].settings)
 
     def _relative(self, path: Path) -> str:
         return printable(path.relative_to(self.dataset.root) if path.is_relative_to(self.dataset.root) else path)

@@ -18,6 +18,7 @@ TITLES: Mapping[Kind, str] = {
     "ucrow": "uCroW: CroW without weights; of unit length it is SPoC",
     "rmac": "R-MAC: the maxima of a grid of squares, added up",
     "dff": "DFF: the concepts of each picture alone, added up",
+    "codes": "Neural codes: all that the layer says of a square",
 }
 
 
@@ -49,6 +50,11 @@ class RetrievalPlan:
     dimensions: tuple[int | None, ...] = (None,)
 
     def __post_init__(self) -> None:
+        if len(self.systems) > 1 and any(one.settings.kind == "codes" for one in self.systems):
+            raise UsageError(
+                "--systems: codes look at squares, the others at whole aspects; evaluate codes alone, and compare both "
+                "with `dff-onnx eval compare`"
+            )
         if self.whiten is None and self.dimensions != (None,):
             raise UsageError("--dimensions: are those of a whitening; give pictures to learn it on with --whiten")
         if not self.dimensions or len(set(self.dimensions)) != len(self.dimensions):
@@ -73,9 +79,9 @@ class RetrievalPlan:
 
 
 def retrieval_systems(
-    names: Sequence[str], ks: Sequence[int] = (12,), size: int = 320, scales: Sequence[float] = (1.0,)
+    names: Sequence[str], ks: Sequence[int] = (12,), size: int = 0, scales: Sequence[float] = (1.0,)
 ) -> tuple[RetrievalSystem, ...]:
-    """The systems of these names; `dff` once for each k.
+    """The systems of these names; `dff` once for each k. A size of 0 is the usual one.
 
     Raises:
         UsageError: when a name is unknown, one or a k is given twice, or none is given.

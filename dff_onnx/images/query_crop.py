@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from dff_onnx.errors import UsageError
@@ -62,8 +63,28 @@ def read_query(path: str | Path, box: Box | None, long_side: int) -> Picture:
         UsageError: as `query_size`.
     """
     pixels = read_original(path, WHOLE)
-    full = Grid(*pixels.shape[:2])
-    size = query_size(full, box, long_side)
+    return _resized(pixels, box, query_size(Grid(*pixels.shape[:2]), box, long_side))
+
+
+def read_square(path: str | Path, box: Box | None, side: int) -> Picture:
+    """A picture or a part of it as a square of one size, whatever its aspect: for networks that take nothing else.
+
+    Args:
+        path: of the picture.
+        box: in its pixels, after its EXIF turn, inside it; None for all of it.
+        side: 32 to 8192 pixels.
+
+    Raises:
+        ImageError: when the file cannot be used.
+        UsageError: as `query_size`.
+    """
+    pixels = read_original(path, WHOLE)
+    query_size(Grid(*pixels.shape[:2]), box, side)  # judges the box
+    return _resized(pixels, box, (side, side))
+
+
+def _resized(pixels: NDArray[np.uint8], box: Box | None, size: tuple[int, int]) -> Picture:
+    """What is inside the box, at a width and height."""
     part = pixels if box is None else pixels[box.y0 : box.y1, box.x0 : box.x1]
     image = Image.fromarray(np.ascontiguousarray(part))
     small = image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)

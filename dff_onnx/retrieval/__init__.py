@@ -7,7 +7,7 @@ from dff_onnx.retrieval.concept_descriptors import (
     energy_shares,
 )
 from dff_onnx.retrieval.expansion import alpha_expansion, augmented, average_expansion
-from dff_onnx.retrieval.pooling import crow, gem, mac, normalized, spoc, ucrow
+from dff_onnx.retrieval.pooling import codes, crow, gem, mac, normalized, spoc, ucrow
 from dff_onnx.retrieval.ranking import Ranking, merge, rank
 from dff_onnx.retrieval.region_query import best_regions, combined
 from dff_onnx.retrieval.rmac import Window, region_vectors, regions, rmac
@@ -27,6 +27,7 @@ __all__ = [
     "average_expansion",
     "best_regions",
     "cells_inside",
+    "codes",
     "combined",
     "concept_descriptors",
     "concept_vectors",

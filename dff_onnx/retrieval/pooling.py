@@ -2,9 +2,10 @@
 
 MAC: Tolias, Sicre, Jegou (ICLR 2016). SPoC: Babenko, Lempitsky (ICCV 2015). GeM: Radenovic, Tolias, Chum (PAMI 2019).
 CroW, uCroW: Kalantidis, Mellina, Osindero (ECCV workshops 2016), weights as in their released code.
+Neural codes: Babenko, Slesarev, Chigorin, Lempitsky (ECCV 2014).
 
-Every pooling takes `(n, c, h, w)`, `>= 0`, and returns `(n, c)`, not normalised, in float32 (float64 for float64). A
-picture of zeros becomes zeros.
+Every pooling takes `(n, c, h, w)`, `>= 0` but for `codes`, and returns `(n, c)`, of `codes` `(n, c h w)`, not
+normalised, in float32 (float64 for float64). A picture of zeros becomes zeros.
 """
 
 from __future__ import annotations
@@ -94,6 +95,16 @@ def ucrow(X: Array) -> Array:
     """
     X = checked(X)
     return namespace_of(X).sum(X, axis=(2, 3))
+
+
+def codes(X: Array) -> Array:
+    """All activations of a picture, one after the other, `(n, c h w)`; they may be negative.
+
+    >>> codes(np.array([[[[1.0, 3.0]], [[-2.0, 4.0]]]])).tolist()
+    [[1.0, 3.0, -2.0, 4.0]]
+    """
+    X = checked(X)
+    return namespace_of(X).reshape(X, (X.shape[0], -1))
 
 
 def normalized(V: Array, eps: float = 1e-6) -> Array:

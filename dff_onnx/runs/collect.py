@@ -177,6 +177,17 @@ def checked_activations(pixels: NDArray[np.uint8], activations: Activations) -> 
     return values
 
 
+def finite_activations(pixels: NDArray[np.uint8], activations: Activations) -> Array:
+    """As `checked_activations`, for those who may be negative.
+
+    Raises:
+        ModelError: when they are not finite.
+    """
+    values = activations(pixels)
+    _check_finite(namespace_of(values).abs(values), activations)
+    return values
+
+
 def rows_of(values: Array) -> Array:
     """Activations `(n, c, h, w)` as rows `(n h w, c)`; free where channels already lie side by side."""
     n, c, h, w = values.shape

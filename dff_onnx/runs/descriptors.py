@@ -24,12 +24,13 @@ from dff_onnx.backbone.protocol import Activations
 from dff_onnx.concepts.directions import centre_prior
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization import factorize
-from dff_onnx.images import Picture, Resize, read_query
+from dff_onnx.images import Picture, Resize, read_query, read_square
 from dff_onnx.maps import mask, upsample
 from dff_onnx.maps.regions import regions_of
 from dff_onnx.records import Box, Grid
 from dff_onnx.retrieval import (
     Whitening,
+    codes,
     concept_vectors,
     crow,
     energy_shares,
@@ -43,11 +44,12 @@ from dff_onnx.retrieval import (
     target_sizes,
     ucrow,
 )
-from dff_onnx.runs.collect import checked_activations, rows_of
+from dff_onnx.runs.collect import checked_activations, finite_activations, rows_of
 
-Kind = Literal["dff", "rmac", "mac", "spoc", "gem", "crow", "ucrow"]
+Kind = Literal["dff", "rmac", "mac", "spoc", "gem", "crow", "ucrow", "codes"]
 Weights = Literal["equal", "energy", "root", "centre"]
-POOLINGS = {"mac": mac, "spoc": spoc, "gem": gem, "crow": crow, "ucrow": ucrow}
+POOLINGS = {"mac": mac, "spoc": spoc, "gem": gem, "crow": crow, "ucrow": ucrow, "codes": codes}
+USUAL_SIZE, USUAL_SQUARE = 320, 224  # pixels; `codes` come of the squares that classifiers were trained on
 CENTRE = 0.5  # standard deviation of the prior of `centre`, in halves of the picture's sides
 ROUNDING = 1e-9  # of the energy: a concept below it was not needed, and is where rounding left it
 HALF_PEAK = 0.5  # of a concept's peak in its picture: what its box is around
@@ -63,7 +65,8 @@ class DescriptorSettings:
 
     Attributes:
         kind: of descriptor.
-        size: pixels of the longer side; nothing is enlarged.
+        size: pixels of the longer side, 320 where 0; nothing is enlarged. For `codes` both sides of a square, 224
+            where 0, whatever the aspect: a fully connected layer takes no other.
         k: concepts of a picture, for `dff`; fewer where it has fewer cells.
         weights: of the concepts in the sum, for `dff`: 1, the share of the energy, its square root, or the square root
             of how much of a concept's heat lies near the middle of the picture.
@@ -72,7 +75,7 @@ class DescriptorSettings:
     """
 
     kind: Kind = "dff"
-    size: int = 320
+    size: int = 0
     k: int = 12
     weights: Weights = "centre"
     levels: int = 3
@@ -82,6 +85,7 @@ class DescriptorSettings:
         for value, choices in ((self.kind, Kind), (self.weights, Weights)):
             if value not in get_args(choices):
                 raise UsageError(f"descriptor: {value!r} is not one of {', '.join(get_args(choices))}")
+        object.__setattr__(self, "size", self.size or (USUAL_SQUARE if self.kind == "codes" else USUAL_SIZE))
         Resize("long", self.size)  # judges the size
         if not 1 <= self.k <= MOST_CONCEPTS or not 1 <= self.levels <= MOST_LEVELS:
             raise UsageError(
@@ -90,6 +94,8 @@ class DescriptorSettings:
             )
         if not 1 <= len(self.scales) <= MOST_SCALES or not all(0 < scale <= 1 for scale in self.scales):
             raise UsageError(f"descriptor: 1 to {MOST_SCALES} scales above 0, to 1, are needed, found {self.scales}")
+        if self.kind == "codes" and self.scales != (1.0,):
+            raise UsageError("descriptor: codes are of squares of one size; leave out --scales and --multi-scale")
         object.__setattr__(self, "scales", tuple(map(float, self.scales)))  # equal settings have equal texts
 
     def to_dict(self) -> dict[str, Any]:
@@ -171,7 +177,8 @@ class Describer:
         Raises:
             ArrayError: for a whitening of another network's activations.
         """
-        black = np.zeros((2 * STRIDE, 2 * STRIDE, 3), np.uint8)
+        side = self.settings.size if self.settings.kind == "codes" else 2 * STRIDE
+        black = np.zeros((side, side, 3), np.uint8)
         return len(self.describe(Picture(black, Grid(*black.shape[:2]))).vector)
 
     def read(self, path: Path, box: Box | None = None) -> Picture:
@@ -181,7 +188,7 @@ class Describer:
             ImageError: when the file cannot be used.
             UsageError: for a box outside the picture.
         """
-        return read_query(path, box, self.settings.size)
+        return read_as_described(path, box, self.settings)
 
     def describe(self, picture: Picture) -> Described:
         """The descriptors of a picture.
@@ -207,7 +214,8 @@ class Describer:
             return learnable([self._parts(pixels) for pixels in at_scales(picture.pixels, self.settings.scales)])
 
     def _parts(self, pixels: NDArray[np.uint8]) -> Parts:
-        return parts_of(checked_activations(pixels[None], self.activations), Grid(*pixels.shape[:2]), self.settings)
+        X = activations_for(pixels, self.activations, self.settings)
+        return parts_of(X, Grid(*pixels.shape[:2]), self.settings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,6 +235,22 @@ class Parts:
     boxes: tuple[Box | None, ...]
     scores: tuple[float, ...]
     size: Grid
+
+
+def read_as_described(path: Path, box: Box | None, settings: DescriptorSettings) -> Picture:
+    """A picture, or a part of one, as large as these descriptors look at it; errors as `read_query`."""
+    read = read_square if settings.kind == "codes" else read_query
+    return read(path, box, settings.size)
+
+
+def activations_for(pixels: NDArray[np.uint8], activations: Activations, settings: DescriptorSettings) -> Array:
+    """Activations `(1, c, h, w)` of one picture; those of `codes` may be negative, for they are not added up.
+
+    Raises:
+        ModelError: when they are negative or not finite.
+    """
+    look = finite_activations if settings.kind == "codes" else checked_activations
+    return look(pixels[None], activations)
 
 
 def at_scales(pixels: NDArray[np.uint8], scales: Sequence[float]) -> list[NDArray[np.uint8]]:

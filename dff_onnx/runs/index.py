@@ -105,13 +105,14 @@ def plan_index(
     if given is None and identity is not None:
         with open_store(where) as store:
             given = stored_whitening(store)
+    usual = None
     if identity is not None:
         usual = settings_of(identity, shown_address(where))
-    else:
-        usual = DescriptorSettings() if given is None else _settings_of_whitening(given, str(whitening))
+    elif given is not None:
+        usual = _settings_of_whitening(given, str(whitening))
     return IndexPlan(
         identity,
-        replace(usual, **(wanted or {})),
+        replace(usual, **(wanted or {})) if usual else DescriptorSettings(**(wanted or {})),
         given,
         dtype or (identity.dtype if identity else "float16"),
         str(whitening),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -78,7 +78,9 @@ def open_index(
     store = open_store(where)
     try:
         settings, whitening = settings_of(store.identity, store.where), stored_whitening(store)
-        backbone = open_network_of(store.identity.fingerprint, store.where, model, opening, progress)
+        backbone = open_network_of(
+            store.identity.fingerprint, store.where, model, opening, progress, settings.kind == "codes"
+        )
         describer = Describer(backbone, settings, whitening.whitening if whitening else None)
         check_dimensions(describer, store.identity, store.where)
         return OpenedIndex(store, describer)
@@ -93,10 +95,14 @@ def open_network_of(
     model: str | Path | None = None,
     opening: Opening | None = None,
     progress: Progress | None = None,
+    gridless: bool = False,
 ) -> Backbone:
-    """The network of an index; arguments and errors as `open_index`."""
+    """The network of an index; arguments and errors as `open_index`.
+
+    `gridless` says whether a layer without a grid will do, see `Backbone.open`.
+    """
     file = network_of(fingerprint, where, model, progress, INDEX)
-    return open_as(fingerprint, where, file, opening, INDEX)
+    return open_as(fingerprint, where, file, replace(opening or Opening(), gridless=gridless), INDEX)
 
 
 def settings_of(identity: Identity, where: str) -> DescriptorSettings:

@@ -27,6 +27,7 @@ class Opening:
     device: Device = "auto"
     preprocessing: Preprocessing | None = None
     accelerator: Accelerator | None = None
+    gridless: bool = False
 
     def backbone(self, file: ModelFile, layer: str, sign: Sign = "keep") -> Backbone:
         """Up to a layer, for calls that run side by side."""
@@ -38,6 +39,7 @@ class Opening:
             sign=sign,
             threads=1,
             accelerator=self.accelerator,
+            gridless=self.gridless,
         )
 
     def tail(self, file: ModelFile, layer: str, answer: str | None = None) -> Tail:

@@ -34,7 +34,7 @@ from dff_onnx.retrieval import (
 from dff_onnx.runs.collect import rows_of
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings, Kind
 
-KINDS = get_args(Kind)
+KINDS = [kind for kind in get_args(Kind) if kind != "codes"]  # test_codes
 POOLINGS = {"mac": mac, "spoc": spoc, "gem": gem, "crow": crow, "ucrow": ucrow}
 SMALL = DescriptorSettings(size=96, k=3)
 
