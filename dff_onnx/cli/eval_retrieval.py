@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dff_onnx.cli.descriptor_options import LongerSide
+from dff_onnx.cli.descriptor_options import LongerSide, figures
 from dff_onnx.cli.eval_options import AsJson, Output, Overwrite, numbers, words
 from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
 from dff_onnx.cli.options import (
@@ -41,6 +41,12 @@ Whiten = Annotated[
 Dimensions = Annotated[
     str | None, typer.Option(help="Of whitened vectors: 128, or several as 64,128,all. [default: all]")
 ]
+Shrinkage = Annotated[
+    str | None,
+    typer.Option(
+        help="Of whitenings: a share of the largest variance added to all, or several as 0,0.01. [default: 0]"
+    ),
+]
 MultiScale = Annotated[bool, typer.Option("--multi-scale", help="Also at 0.71 and 0.5 of the size, added up.")]
 
 
@@ -52,6 +58,7 @@ def retrieval(
     k: Concepts = "12",
     whiten: Whiten = None,
     dimensions: Dimensions = None,
+    shrinkage: Shrinkage = None,
     size: LongerSide = None,
     multi_scale: MultiScale = False,
     output: Output = None,
@@ -87,7 +94,7 @@ def retrieval(
     from dff_onnx.retrieval import SCALES
 
     chosen = retrieval_systems(words(systems), numbers(k, "-k"), size or 0, SCALES if multi_scale else (1.0,))
-    plan = RetrievalPlan(chosen, whiten, _kept(dimensions))
+    plan = RetrievalPlan(chosen, whiten, _kept(dimensions), figures(shrinkage or "0", "--shrinkage"))
     opened = open_retrieval(dataset, kind, truth)
     with shown() as progress:
         backbone = open_network(
@@ -98,8 +105,8 @@ def retrieval(
         if output:
             identity = retrieval_identity(printed(opened.name), backbone.fingerprint.to_dict(), plan.used())
             check_folder(output, identity, overwrite)
-        figures = evaluate_retrieval(opened, backbone, plan, progress)
-    _scored(figures, output, as_json)
+        found = evaluate_retrieval(opened, backbone, plan, progress)
+    _scored(found, output, as_json)
 
 
 def _kept(text: str | None) -> tuple[int | None, ...]:

@@ -34,6 +34,9 @@ def whiten(
     folder: Annotated[Path, typer.Argument(help="A folder of other pictures than will be searched.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")],
     dimensions: Annotated[int | None, typer.Option(help="To keep. [default: all that vary]")] = None,
+    shrinkage: Annotated[
+        float, typer.Option(help="A share of the largest variance that is added to all, as 0.01.", min=0, max=1)
+    ] = 0.0,
     descriptor: Descriptor = None,
     size: LongerSide = None,
     k: Concepts = None,
@@ -72,8 +75,9 @@ def whiten(
         )  # fmt: skip
         tell_assumed(backbone)
         done = write_whitening(
-            folder, output, Describer(backbone, settings), dimensions, overwrite=overwrite, progress=progress
-        )
+            folder, output, Describer(backbone, settings), dimensions,
+            shrinkage=shrinkage, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
     kept, channels = done.file.whitening.projection.shape
     pictures, parts = counted(done.file.pictures, "picture"), counted(done.file.vectors, "part")
     typer.echo(f"{output}: {kept} of {channels} dimensions from {parts} of {pictures}, device {done.device}", err=True)

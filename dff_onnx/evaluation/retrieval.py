@@ -150,11 +150,13 @@ class _Work:
     def _learnt(self, rows: list[list[Floats]], pictures: int, failures: list[Failure]) -> _Learnt:
         made, notes = list[tuple[Whitening | None, ...]](), [f"whitenings learnt on {counted(pictures, 'picture')}"]
         for system, vectors in zip(self.plan.systems, rows, strict=True):
-            full = _whitening(system.name, np.concatenate(vectors))
+            parts = np.concatenate(vectors)
             vectors.clear()
-            made.append((None, *(_first(full, kept) for kept in self.plan.dimensions)))
-            if more := [kept for kept in self.plan.dimensions if kept and kept > full.dimensions]:
-                notes.append(f"{system.name}: {full.dimensions} dimensions vary, and {more[0]} were asked for")
+            full = {shrinkage: _whitening(system.name, parts, shrinkage) for shrinkage in self.plan.shrinkages}
+            made.append((None, *(_first(full[shrinkage], kept) for shrinkage, kept in self.plan.whitenings)))
+            vary = next(iter(full.values())).dimensions
+            if more := [kept for kept in self.plan.dimensions if kept and kept > vary]:
+                notes.append(f"{system.name}: {vary} dimensions vary, and {more[0]} were asked for")
         return _Learnt(tuple(made), tuple(failures), tuple(notes))
 
     def described(
@@ -217,9 +219,9 @@ def _is_apart(query: RetrievalQuery) -> bool:
     return query.index is None or query.box is not None
 
 
-def _whitening(name: str, vectors: Floats) -> Whitening:
+def _whitening(name: str, vectors: Floats, shrinkage: float) -> Whitening:
     try:
-        return learn_whitening(vectors)
+        return learn_whitening(vectors, shrinkage=shrinkage)
     except ArrayError as error:
         raise ArrayError(f"{name}: {error}; give more pictures with --whiten") from error
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from dff_onnx.errors import UsageError
 from dff_onnx.evaluation.scores import SystemUsed
+from dff_onnx.retrieval.whitening import check_shrinkage
 from dff_onnx.runs.descriptors import DescriptorSettings, Kind
 
 TITLES: Mapping[Kind, str] = {
@@ -43,11 +45,13 @@ class RetrievalPlan:
         systems: at the same size and scales.
         whiten: a folder of pictures to learn whitenings on; None: none is learnt.
         dimensions: to keep of each whitening, a row for each; None stands for all that vary.
+        shrinkages: of whitenings, see `learn_whitening`; rows for each.
     """
 
     systems: tuple[RetrievalSystem, ...]
     whiten: Path | None = None
     dimensions: tuple[int | None, ...] = (None,)
+    shrinkages: tuple[float, ...] = (0.0,)
 
     def __post_init__(self) -> None:
         if len(self.systems) > 1 and any(one.settings.kind == "codes" for one in self.systems):
@@ -60,6 +64,18 @@ class RetrievalPlan:
         if not self.dimensions or len(set(self.dimensions)) != len(self.dimensions):
             raise UsageError("--dimensions: each number once is needed, at least one")
 
+        if self.whiten is None and self.shrinkages != (0.0,):
+            raise UsageError("--shrinkage: is that of a whitening; give pictures to learn it on with --whiten")
+        if not self.shrinkages or len(set(self.shrinkages)) != len(self.shrinkages):
+            raise UsageError("--shrinkage: each number once is needed, at least one")
+        for shrinkage in self.shrinkages:
+            check_shrinkage(shrinkage)
+
+    @property
+    def whitenings(self) -> tuple[tuple[float, int | None], ...]:
+        """Shrinkage and dimensions of each row of a system that is whitened; none where none is."""
+        return tuple(product(self.shrinkages, self.dimensions)) if self.whiten is not None else ()
+
     def used(self) -> tuple[SystemUsed, ...]:
         """A row for each system, and for each whitening of it, in the order of `evaluate_retrieval`."""
         found = []
@@ -67,10 +83,13 @@ class RetrievalPlan:
             settings = {"kind": system.settings.kind, **system.settings.to_dict()}
             title = TITLES[system.settings.kind]
             found.append(SystemUsed(system.name, title, settings))
-            for kept in self.dimensions if self.whiten is not None else ():
+            for shrinkage, kept in self.whitenings:
                 name = f"{system.name}+w" + (str(kept) if kept and len(self.dimensions) > 1 else "")
-                whitening = {"learnt on": self._learnt_on(), "dimensions": kept}
+                name += f"s{shrinkage:g}" if shrinkage and len(self.shrinkages) > 1 else ""
+                shrunk = {"shrinkage": shrinkage} if shrinkage else {}
+                whitening = {"learnt on": self._learnt_on(), "dimensions": kept, **shrunk}
                 told = f"{title}; whitened" + (f" to {kept} dimensions" if kept else "")
+                told += f", {shrinkage:g} of the largest variance added" if shrinkage else ""
                 found.append(SystemUsed(name, told, {**settings, "whitening": whitening}))
         return tuple(found)
 

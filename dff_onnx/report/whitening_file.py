@@ -47,6 +47,7 @@ class WhiteningFile:
         folder: that the pictures were in, as text.
         pictures, vectors: how many.
         dimensions: that were asked for; None for all that vary.
+        shrinkage: see `learn_whitening`; files of earlier versions have none.
 
     Raises:
         RefusedError: when these do not belong together, or hold values that cannot be.
@@ -60,6 +61,7 @@ class WhiteningFile:
     pictures: int
     vectors: int
     dimensions: int | None = None
+    shrinkage: float = 0.0
 
     def __post_init__(self) -> None:
         mean, projection = self.whitening.mean, self.whitening.projection
@@ -76,6 +78,9 @@ class WhiteningFile:
                 f"{ascii(self.dimensions)[:40]} dimensions were asked for, and it has {self.whitening.dimensions}"
             )
 
+        if type(self.shrinkage) not in (int, float) or not 0 <= self.shrinkage <= 1:
+            raise RefusedError(f"its shrinkage is {ascii(self.shrinkage)[:40]}, and 0 to 1 is needed")
+
     @property
     def described(self) -> str:
         """In a sentence."""
@@ -91,13 +96,17 @@ class WhiteningFile:
             "settings": json.loads(json.dumps(self.settings)),
             "folder": self.folder,
             "dimensions": self.dimensions,
+            "shrinkage": self.shrinkage,
         }
 
 
 def whitening_bytes(file: WhiteningFile) -> bytes:
     """As it is written."""
     arrays = {"mean": file.whitening.mean, "projection": file.whitening.projection}
-    return npz_bytes(FORM, arrays, {**file.wanted(), "pictures": file.pictures, "vectors": file.vectors})
+    about = {**file.wanted(), "pictures": file.pictures, "vectors": file.vectors}
+    if not file.shrinkage:
+        del about["shrinkage"]  # as files were before there was any: an index knows them by their bytes
+    return npz_bytes(FORM, arrays, about)
 
 
 def whitening_sha256(file: WhiteningFile) -> str:
@@ -142,6 +151,7 @@ def _read(file: Path | BinaryIO) -> WhiteningFile:
         pictures=about["pictures"],
         vectors=about["vectors"],
         dimensions=about["dimensions"],
+        shrinkage=about.get("shrinkage", 0.0),
     )
 
 
@@ -153,4 +163,5 @@ def read_wanted(path: Path) -> dict[str, Any]:
     """
     with refusing(path, FORM):
         about = read_about(path, FORM)
-        return {key: about[key] for key in ("fingerprint", "descriptor", "settings", "folder", "dimensions")}
+        said = {key: about[key] for key in ("fingerprint", "descriptor", "settings", "folder", "dimensions")}
+        return {**said, "shrinkage": about.get("shrinkage", 0.0)}

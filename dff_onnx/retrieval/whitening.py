@@ -61,7 +61,7 @@ class Whitening:
         return xp.where(something, whitened, xp.zeros_like(whitened))
 
 
-def learn_whitening(V: Array, dimensions: int | None = None) -> Whitening:
+def learn_whitening(V: Array, dimensions: int | None = None, shrinkage: float = 0.0) -> Whitening:
     """Whitening from vectors: population covariance in float64, its eigenvectors by falling variance.
 
     The sign of a direction is free; its entry farthest from 0 is made positive.
@@ -69,14 +69,17 @@ def learn_whitening(V: Array, dimensions: int | None = None) -> Whitening:
     Args:
         V: `(n, c)`, usually of unit length.
         dimensions: to keep; by default as many as vary, the rank (variances above 1e-12 of the largest).
+        shrinkage: a share of the largest variance, 0 to 1, that is added to all before they are divided by: directions
+            of small variance, of which few vectors tell little, are enlarged less.
 
     Raises:
         ArrayError: for fewer than two vectors, values that are not finite, or vectors that are all the same.
-        UsageError: for fewer dimensions than one or more than the rank.
+        UsageError: for fewer dimensions than one or more than the rank, or a shrinkage that cannot be.
 
     >>> learn_whitening(np.array([[0.0, 5.0], [4.0, 5.0]])).projection.tolist()
     [[0.5, 0.0]]
     """
+    check_shrinkage(shrinkage)
     mean, covariance = _moments(_checked(V))
     xp = namespace_of(covariance)
     variances, directions = xp.linalg.eigh(covariance)
@@ -85,7 +88,17 @@ def learn_whitening(V: Array, dimensions: int | None = None) -> Whitening:
     P = xp.flip(directions.T, axis=0)[:kept, :]
     upright = xp.max(P, axis=1) >= -xp.min(P, axis=1)
     P = xp.where(upright[:, None], P, -P)
-    return Whitening(mean, P / xp.sqrt(xp.flip(variances)[:kept])[:, None])
+    divided_by = variances + shrinkage * variances[-1]
+    return Whitening(mean, P / xp.sqrt(xp.flip(divided_by)[:kept])[:, None])
+
+
+def check_shrinkage(shrinkage: float) -> None:
+    """Raises UsageError for what is no share.
+
+    >>> check_shrinkage(0.01)
+    """
+    if not 0 <= shrinkage <= 1:
+        raise UsageError(f"whitening: a shrinkage of 0 to 1 is needed, found {shrinkage:g}")
 
 
 def _moments(V: Array) -> tuple[Array, Array]:

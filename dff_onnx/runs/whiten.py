@@ -17,6 +17,7 @@ from dff_onnx.records import Fingerprint
 from dff_onnx.report.found import Failure
 from dff_onnx.report.whitening_file import WhiteningFile, read_wanted, whitening_bytes
 from dff_onnx.retrieval import Whitening, learn_whitening
+from dff_onnx.retrieval.whitening import check_shrinkage
 from dff_onnx.runs.collect import none_usable
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings, Floats
 from dff_onnx.runs.output_file import check_output
@@ -47,6 +48,7 @@ def write_whitening(
     describer: Describer,
     dimensions: int | None = None,
     *,
+    shrinkage: float = 0.0,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Learned:
@@ -57,7 +59,8 @@ def write_whitening(
         out: the file; the same call on it writes the same bytes again.
         describer: of the pictures, without a whitening.
         dimensions: to keep; None for all that vary.
-        overwrite: replace a whitening of another folder, network, descriptor or number of dimensions.
+        shrinkage: see `learn_whitening`.
+        overwrite: replace a whitening of another folder, network, descriptor, number of dimensions or shrinkage.
         progress: follows the pictures.
 
     Raises:
@@ -81,6 +84,7 @@ def write_whitening(
         raise UsageError("a whitening is learnt on descriptors that are not whitened yet")
     if dimensions is not None and dimensions < 1:
         raise UsageError(f"whitening: at least one dimension is needed, found {dimensions}")
+    check_shrinkage(shrinkage)
     name, fingerprint = printable(folder.resolve()), describer.activations.fingerprint
     wanted = {
         "fingerprint": fingerprint.to_dict(),
@@ -88,13 +92,14 @@ def write_whitening(
         "settings": describer.settings.to_dict(),
         "folder": name,
         "dimensions": dimensions,
+        "shrinkage": float(shrinkage),
     }
     check_output(out, wanted, read_wanted, "a whitening", overwrite)
     parts, failures = _parts(folder, describer, progress)
     vectors = np.concatenate(parts)
     progress.start("whitening")
     with single_threaded_blas():
-        learned = learn_whitening(vectors, dimensions)
+        learned = learn_whitening(vectors, dimensions, shrinkage)
     file = WhiteningFile(
         whitening=Whitening(np.asarray(learned.mean, np.float32), np.asarray(learned.projection, np.float32)),
         fingerprint=fingerprint,
@@ -104,6 +109,7 @@ def write_whitening(
         pictures=len(parts),
         vectors=len(vectors),
         dimensions=dimensions,
+        shrinkage=float(shrinkage),
     )
     write_atomically(out, whitening_bytes(file))
     return Learned(file, describer.activations.device, failures)

@@ -39,5 +39,10 @@ def write_scenes(root: Path, each: int, seed: int = 0) -> Path:
     return root
 
 
-def plan_of(*names: str, whiten: Path | None = None, dimensions: tuple[int | None, ...] = (None,)) -> RetrievalPlan:
-    return RetrievalPlan(retrieval_systems(names, [3], SIZE), whiten, dimensions)
+def plan_of(
+    *names: str,
+    whiten: Path | None = None,
+    dimensions: tuple[int | None, ...] = (None,),
+    shrinkages: tuple[float, ...] = (0.0,),
+) -> RetrievalPlan:
+    return RetrievalPlan(retrieval_systems(names, [3], SIZE), whiten, dimensions, shrinkages)

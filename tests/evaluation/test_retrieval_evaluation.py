@@ -144,6 +144,18 @@ def test_dimensions_are_the_first_of_those_that_vary(root: Path, others: Path) -
     assert more.notes[-1] == "mac: 4 dimensions vary, and 99 were asked for"
 
 
+def test_shrinkages_have_rows_of_their_own(root: Path, others: Path) -> None:
+    plan = plan_of("rmac", whiten=others, shrinkages=(0.0, 0.5), dimensions=(2, None))
+    figures = evaluate_retrieval(read_class_folders(root), Colours(), plan)
+    assert [one.name for one in figures.systems] == ["rmac", "rmac+w2", "rmac+w", "rmac+w2s0.5", "rmac+ws0.5"]
+    assert figures.systems[1].settings["whitening"] == {"learnt on": "photos", "dimensions": 2}
+    assert figures.systems[4].settings["whitening"] == {"learnt on": "photos", "dimensions": None, "shrinkage": 0.5}
+    alone = plan_of("rmac", whiten=others, shrinkages=(0.5,))
+    one = evaluate_retrieval(read_class_folders(root), Colours(), alone)
+    assert [system.name for system in one.systems] == ["rmac", "rmac+w"]
+    assert aps(one, "rmac+w") == aps(figures, "rmac+ws0.5")
+
+
 def test_pictures_that_cannot_be_read_are_left_out_and_listed(tmp_path: Path) -> None:
     root, others = write_scenes(tmp_path / "set", 3), write_scenes(tmp_path / "photos", 3, seed=1)
     (root / "sea/0.png").write_bytes(b"no picture")
@@ -243,4 +255,8 @@ def test_systems_that_cannot_be_are_refused() -> None:
         plan_of("mac", dimensions=(4,))
     with pytest.raises(UsageError, match="--dimensions: each number once"):
         plan_of("mac", whiten=Path("x"), dimensions=(4, 4))
+    with pytest.raises(UsageError, match="--shrinkage: is that of a whitening"):
+        plan_of("mac", shrinkages=(0.1,))
+    with pytest.raises(UsageError, match="shrinkage of 0 to 1"):
+        plan_of("mac", whiten=Path("x"), shrinkages=(2.0,))
     assert retrieval_systems(["dff"], [4])[0].settings == DescriptorSettings("dff", k=4)

@@ -84,6 +84,27 @@ def test_there_are_as_many_dimensions_as_vary(n: int, c: int, inner: int, seed: 
         learn_whitening(V, made.dimensions + 1)
 
 
+@pytest.mark.parametrize("shrinkage", [0.0, 0.01, 1.0])
+@pytest.mark.parametrize("kept", [None, 3])
+def test_shrinkage_adds_a_share_of_the_largest_variance_to_all(shrinkage: float, kept: int | None) -> None:
+    V = vectors()
+    variances, directions = np.linalg.eigh(np.cov(V.T, bias=True))
+    P = (directions / np.sqrt(variances + shrinkage * variances.max())).T[::-1][:kept]
+    expected = (V - V.mean(axis=0)) @ P.T
+    ours = learn_whitening(V, kept, shrinkage).projected(V)
+    np.testing.assert_allclose(np.abs(ours), np.abs(expected), rtol=1e-9, atol=1e-12)
+
+
+def test_no_shrinkage_is_what_it_was() -> None:
+    assert learn_whitening(vectors()).projection.tobytes() == learn_whitening(vectors(), None, 0.0).projection.tobytes()
+
+
+@pytest.mark.parametrize("shrinkage", [-0.1, 1.5, float("nan")])
+def test_a_shrinkage_that_is_no_share_is_refused(shrinkage: float) -> None:
+    with pytest.raises(UsageError, match="shrinkage of 0 to 1 is needed"):
+        learn_whitening(vectors(), shrinkage=shrinkage)
+
+
 def test_more_vectors_than_a_block_are_one_set() -> None:
     V = vectors(5000, 4)
     np.testing.assert_allclose(learn_whitening(V).mean, V.mean(axis=0), rtol=1e-12)

@@ -178,3 +178,34 @@ def test_every_cut_and_flipped_byte_is_refused_or_harmless(kept: WhiteningFile) 
 def test_what_cannot_be_is_refused(kept: WhiteningFile, changes: Any) -> None:
     with pytest.raises(RefusedError):
         replace(kept, **changes)
+
+
+def test_shrinkage_is_learnt_with_and_said_by_the_file(folder: Path, tmp_path: Path) -> None:
+    write_whitening(folder, tmp_path / "w.npz", describer(), shrinkage=0.01)
+    found = read_whitening(tmp_path / "w.npz")
+    paths = [*sorted(folder.glob("*.png")), folder / "deep" / "6.png"]
+    parts = np.concatenate([describer().part_vectors(describer().read(path)) for path in paths])
+    np.testing.assert_allclose(found.whitening.projection, learn_whitening(parts, shrinkage=0.01).projection, rtol=1e-5)
+    assert found.shrinkage == 0.01
+    with pytest.raises(UsageError, match="a whitening of another shrinkage"):
+        write_whitening(folder, tmp_path / "w.npz", describer())
+    write_whitening(folder, tmp_path / "w.npz", describer(), overwrite=True)
+    assert read_whitening(tmp_path / "w.npz").shrinkage == 0.0
+
+
+def test_without_shrinkage_a_file_is_as_it_was_before_there_was_any(folder: Path, tmp_path: Path) -> None:
+    made = write_whitening(folder, tmp_path / "w.npz", describer())
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as held:
+        texts = [held[name].tobytes() for name in held.files if held[name].dtype == np.uint8]
+    assert b'"dimensions"' in texts[0] and b'"shrinkage"' not in texts[0]
+    assert read_whitening(tmp_path / "w.npz").shrinkage == read_wanted(tmp_path / "w.npz")["shrinkage"] == 0.0
+    shrunk = replace(made.file, shrinkage=0.5)
+    assert whitening_of(whitening_bytes(shrunk), "it").shrinkage == 0.5
+    assert whitening_sha256(shrunk) != whitening_sha256(made.file)
+
+
+@pytest.mark.parametrize("shrinkage", [-1, 2.0, "0.1", True, None])
+def test_a_file_of_a_shrinkage_that_cannot_be_is_refused(folder: Path, tmp_path: Path, shrinkage: Any) -> None:
+    made = write_whitening(folder, tmp_path / "w.npz", describer())
+    with pytest.raises(RefusedError, match="its shrinkage is"):
+        replace(made.file, shrinkage=shrinkage)
