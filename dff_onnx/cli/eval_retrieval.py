@@ -47,6 +47,24 @@ Shrinkage = Annotated[
         help="Of whitenings: a share of the largest variance added to all, or several as 0,0.01. [default: 0]"
     ),
 ]
+Rerank = Annotated[
+    str,
+    typer.Option(
+        help="How to rank, with commas: none, aqe, alpha-qe, diffusion, fsr:RANK, offline, rmatch, regional, "
+        "regional-fsr:RANK. The last three need systems with regions: rmac, dff."
+    ),
+]
+GraphNeighbours = Annotated[
+    int, typer.Option(help="Of a node of the graph. [default: 50, of regions 200]", show_default=False, min=0)
+]
+QueryNeighbours = Annotated[
+    int,
+    typer.Option(
+        help="Where a query enters the graph, or that it is expanded with. [default: 10; alpha-qe 50, regions 200]",
+        show_default=False,
+        min=0,
+    ),
+]
 MultiScale = Annotated[bool, typer.Option("--multi-scale", help="Also at 0.71 and 0.5 of the size, added up.")]
 
 
@@ -61,6 +79,9 @@ def retrieval(
     shrinkage: Shrinkage = None,
     size: LongerSide = None,
     multi_scale: MultiScale = False,
+    rerank: Rerank = "none",
+    neighbours: GraphNeighbours = 0,
+    query_neighbours: QueryNeighbours = 0,
     output: Output = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -83,6 +104,7 @@ def retrieval(
     """
     from dff_onnx.cli.progress import shown
     from dff_onnx.evaluation import (
+        Reranking,
         RetrievalPlan,
         check_folder,
         evaluate_retrieval,
@@ -94,7 +116,8 @@ def retrieval(
     from dff_onnx.retrieval import SCALES
 
     chosen = retrieval_systems(words(systems), numbers(k, "-k"), size or 0, SCALES if multi_scale else (1.0,))
-    plan = RetrievalPlan(chosen, whiten, _kept(dimensions), figures(shrinkage or "0", "--shrinkage"))
+    ways = tuple(Reranking.parsed(word, neighbours, query_neighbours) for word in words(rerank))
+    plan = RetrievalPlan(chosen, whiten, _kept(dimensions), figures(shrinkage or "0", "--shrinkage"), ways)
     opened = open_retrieval(dataset, kind, truth)
     with shown() as progress:
         backbone = open_network(

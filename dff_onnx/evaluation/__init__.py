@@ -13,6 +13,7 @@ from dff_onnx.evaluation.part_scores import PartFigures
 from dff_onnx.evaluation.part_text import parts_identity, parts_json, parts_markdown, parts_plot, parts_terminal
 from dff_onnx.evaluation.parts import PartPlan, evaluate_parts
 from dff_onnx.evaluation.published_retrieval import PublishedRetrieval, published_retrieval
+from dff_onnx.evaluation.reranking import Reranking
 from dff_onnx.evaluation.retrieval import evaluate_retrieval
 from dff_onnx.evaluation.retrieval_opening import open_retrieval
 from dff_onnx.evaluation.retrieval_scores import (
@@ -50,6 +51,7 @@ __all__ = [
     "PartPlan",
     "PublishedRetrieval",
     "QueryScore",
+    "Reranking",
     "RetrievalFigures",
     "RetrievalPlan",
     "RetrievalRow",

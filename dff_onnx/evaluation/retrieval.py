@@ -6,18 +6,18 @@ row of the table; before that, the parts of the pictures that whitenings are lea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx.arrays.helpers import row_blocks
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.datasets import RetrievalQuery, RetrievalSet, without_images, without_queries
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.errors import ArrayError, NoImagesError, UsageError
+from dff_onnx.evaluation.reranking import Vectors, rankings
 from dff_onnx.evaluation.retrieval_scores import QueryScore, RetrievalFigures, score_rankings
 from dff_onnx.evaluation.retrieval_systems import RetrievalPlan
 from dff_onnx.files import printable, root_of, walk_pictures
@@ -26,19 +26,18 @@ from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Box, Grid
 from dff_onnx.report.found import Failure
 from dff_onnx.report.names import shown
-from dff_onnx.retrieval import Whitening, learn_whitening, rank
+from dff_onnx.retrieval import Whitening, learn_whitening
 from dff_onnx.runs.descriptors import (
     Parts,
     activations_for,
     at_scales,
     learnable,
+    own_parts,
     parts_of,
     read_as_described,
     whole_vector,
 )
 from dff_onnx.runs.parts import Batch, in_parts
-
-QUERIES = 64  # asked at a time: all pictures are ranked for each
 
 Floats = NDArray[np.float32]
 
@@ -77,9 +76,11 @@ def evaluate_retrieval(
     left = without_queries(left, failed)
     places = {apart[at].name: row for row, at in enumerate(asked.kept)}
     scores = list[QueryScore]()
-    for used, images, queries in zip(plan.used(), seen.vectors, asked.vectors, strict=True):
-        rows = [queries[places[one.name]] if _is_apart(one) else images[one.index] for one in left.queries]
-        scores += score_rankings(left, _rankings(np.stack(rows), images), used.name)
+    used = iter(plan.used())
+    for images, queries in zip(seen.vectors, asked.vectors, strict=True):
+        wanted = _queries(left.queries, places, queries, images)
+        for how in plan.rerank:
+            scores += score_rankings(left, rankings(how, wanted, images), next(used).name)
     return RetrievalFigures(
         dataset=shown(dataset.name),
         images=len(left.images),
@@ -112,9 +113,9 @@ class _Learnt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Described:
-    """The vectors of pictures, `(n, d)` of each row of the table, and which pictures they are of."""
+    """The vectors of pictures by each descriptor, and which pictures they are of."""
 
-    vectors: list[Floats]
+    vectors: list[Vectors]
     kept: list[int]
     failures: tuple[Failure, ...]
 
@@ -162,13 +163,13 @@ class _Work:
     def described(
         self, stage: str, wanted: Sequence[_Wanted], whitenings: Sequence[Sequence[Whitening | None]]
     ) -> _Described:
-        """The vectors of pictures under every row of the table."""
+        """The vectors of pictures by every descriptor."""
 
-        def work(batch: Batch[int]) -> list[tuple[int, list[Floats]]]:
+        def work(batch: Batch[int]) -> list[tuple[int, list[tuple[Floats, Floats]]]]:
             return [(at, self._vectors(picture, whitenings)) for at, picture in batch]
 
         self.progress.start(stage, len(wanted))
-        rows: list[list[Floats]] = [[] for _ in self.plan.used()]
+        rows: list[list[tuple[Floats, Floats]]] = [[] for _ in self.plan.described()]
         kept, failures = list[int](), list[Failure]()
         places = range(len(wanted))
         for part in in_parts(places, lambda at: self._read(wanted[at]), work, self.activations.workers, self.progress):
@@ -177,13 +178,23 @@ class _Work:
                 for row, vector in zip(rows, vectors, strict=True):
                     row.append(vector)
             failures += [Failure(self._relative(wanted[at].path), error.reason) for at, error in part.failures]
-        return _Described(
-            [np.stack(row) if row else np.zeros((0, 1), np.float32) for row in rows], kept, tuple(failures)
-        )
+        return _Described([self._stacked(row) for row in rows], kept, tuple(failures))
 
-    def _vectors(self, picture: Picture, whitenings: Sequence[Sequence[Whitening | None]]) -> list[Floats]:
+    def _vectors(
+        self, picture: Picture, whitenings: Sequence[Sequence[Whitening | None]]
+    ) -> list[tuple[Floats, Floats]]:
+        """Of the whole and, where they are wanted, of its parts, by every descriptor."""
+        none = np.zeros((0, 1), np.float32)
         each = zip(self._parts(picture), whitenings, strict=True)
-        return [whole_vector(parts, whitening) for parts, several in each for whitening in several]
+        return [
+            (whole_vector(parts, whitening), own_parts(parts, whitening)[1] if self.plan.by_regions else none)
+            for parts, several in each
+            for whitening in several
+        ]
+
+    def _stacked(self, row: Sequence[tuple[Floats, Floats]]) -> Vectors:
+        whole = np.stack([one for one, _ in row]) if row else np.zeros((0, 1), np.float32)
+        return Vectors(whole, [parts for _, parts in row] if self.plan.by_regions else [])
 
     def _learnable(self, batch: Batch[_Wanted]) -> list[list[Floats]]:
         return [[learnable(parts) for parts in self._parts(picture)] for _, picture in batch]
@@ -235,7 +246,8 @@ def _named(path: Path, root: Path) -> str:
     return printable(Path(root.resolve().name) / path.relative_to(root))
 
 
-def _rankings(queries: Floats, images: Floats) -> Iterator[NDArray[np.int64]]:
-    """All pictures for each query, the best first; of equal ones, that of the lower index."""
-    for block in row_blocks(len(queries), QUERIES):
-        yield from rank(queries[block], images, len(images)).indices
+def _queries(wanted: Sequence[RetrievalQuery], places: Mapping[str, int], apart: Vectors, images: Vectors) -> Vectors:
+    """The vectors of queries: their own, or those of the pictures that they are."""
+    which = [(apart, places[one.name]) if _is_apart(one) else (images, one.index or 0) for one in wanted]
+    parts = [of.parts[at] for of, at in which] if images.parts else []
+    return Vectors(np.stack([of.whole[at] for of, at in which]), parts)

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from dff_onnx.errors import UsageError
+from dff_onnx.evaluation.reranking import Reranking
 from dff_onnx.evaluation.scores import SystemUsed
 from dff_onnx.retrieval.whitening import check_shrinkage
 from dff_onnx.runs.descriptors import DescriptorSettings, Kind
@@ -22,6 +23,9 @@ TITLES: Mapping[Kind, str] = {
     "dff": "DFF: the concepts of each picture alone, added up",
     "codes": "Neural codes: all that the layer says of a square",
 }
+
+
+WITH_PARTS: tuple[Kind, ...] = ("rmac", "dff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,14 @@ class RetrievalPlan:
         whiten: a folder of pictures to learn whitenings on; None: none is learnt.
         dimensions: to keep of each whitening, a row for each; None stands for all that vary.
         shrinkages: of whitenings, see `learn_whitening`; rows for each.
+        rerank: ways to rank the pictures, a row for each.
     """
 
     systems: tuple[RetrievalSystem, ...]
     whiten: Path | None = None
     dimensions: tuple[int | None, ...] = (None,)
     shrinkages: tuple[float, ...] = (0.0,)
+    rerank: tuple[Reranking, ...] = (Reranking(),)
 
     def __post_init__(self) -> None:
         if len(self.systems) > 1 and any(one.settings.kind == "codes" for one in self.systems):
@@ -63,13 +69,25 @@ class RetrievalPlan:
             raise UsageError("--dimensions: are those of a whitening; give pictures to learn it on with --whiten")
         if not self.dimensions or len(set(self.dimensions)) != len(self.dimensions):
             raise UsageError("--dimensions: each number once is needed, at least one")
-
         if self.whiten is None and self.shrinkages != (0.0,):
             raise UsageError("--shrinkage: is that of a whitening; give pictures to learn it on with --whiten")
         if not self.shrinkages or len(set(self.shrinkages)) != len(self.shrinkages):
             raise UsageError("--shrinkage: each number once is needed, at least one")
         for shrinkage in self.shrinkages:
             check_shrinkage(shrinkage)
+        if not self.rerank or len({how.name for how in self.rerank}) != len(self.rerank):
+            raise UsageError("--rerank: each way once is needed, at least one")
+        whole = [one.name for one in self.systems if one.settings.kind not in WITH_PARTS]
+        if self.by_regions and whole:
+            raise UsageError(
+                f"--rerank: {', '.join(how.name for how in self.rerank if how.by_regions)} looks at regions, and "
+                f"{', '.join(whole)} has none; take --systems of {', '.join(WITH_PARTS)}"
+            )
+
+    @property
+    def by_regions(self) -> bool:
+        """Whether some way to rank looks at parts of pictures."""
+        return any(how.by_regions for how in self.rerank)
 
     @property
     def whitenings(self) -> tuple[tuple[float, int | None], ...]:
@@ -77,7 +95,11 @@ class RetrievalPlan:
         return tuple(product(self.shrinkages, self.dimensions)) if self.whiten is not None else ()
 
     def used(self) -> tuple[SystemUsed, ...]:
-        """A row for each system, and for each whitening of it, in the order of `evaluate_retrieval`."""
+        """A row for each descriptor and each way to rank, in the order of `evaluate_retrieval`."""
+        return tuple(_ranked(one, how) for one in self.described() for how in self.rerank)
+
+    def described(self) -> tuple[SystemUsed, ...]:
+        """A descriptor for each system, and for each whitening of it."""
         found = []
         for system in self.systems:
             settings = {"kind": system.settings.kind, **system.settings.to_dict()}
@@ -95,6 +117,13 @@ class RetrievalPlan:
 
     def _learnt_on(self) -> str:
         return "" if self.whiten is None else self.whiten.resolve().name
+
+
+def _ranked(one: SystemUsed, how: Reranking) -> SystemUsed:
+    if how == Reranking():
+        return one
+    said = {"way": how.name, "neighbours": how.near(), "entries": how.enters()}
+    return SystemUsed(f"{one.name}/{how.name}", f"{one.title}; {how.title}", {**one.settings, "rerank": said})
 
 
 def retrieval_systems(

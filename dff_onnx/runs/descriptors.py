@@ -203,8 +203,7 @@ class Describer:
         found = [self._parts(pixels) for pixels in at_scales(picture.pixels, self.settings.scales)]
         whole = whole_vector(found, self.whitening)
         first = found[0]
-        wanted = [i for i, box in enumerate(first.boxes) if box is not None]
-        parts = np.asarray(to_numpy(_whitened(first.vectors, self.whitening)), np.float32)[wanted]
+        wanted, parts = own_parts(found, self.whitening)
         boxes = tuple(_on_file(box, picture) for box in first.boxes if box is not None)
         return Described(whole, parts, boxes, tuple(first.scores[i] for i in wanted))
 
@@ -278,6 +277,13 @@ def whole_vector(found: Sequence[Parts], whitening: Whitening | None) -> Floats:
     """The vector of a picture, `(d,)`, from its parts at every size."""
     vectors = [np.asarray(to_numpy(_summed(one, whitening)), np.float32)[None] for one in found]
     return np.asarray(over_scales(vectors)[0], np.float32)
+
+
+def own_parts(found: Sequence[Parts], whitening: Whitening | None) -> tuple[list[int], Floats]:
+    """Which parts of the first size have a place of their own, and their vectors `(p, d)`."""
+    first = found[0]
+    wanted = [i for i, box in enumerate(first.boxes) if box is not None]
+    return wanted, np.asarray(to_numpy(_whitened(first.vectors, whitening)), np.float32)[wanted]
 
 
 def learnable(found: Sequence[Parts]) -> Floats:

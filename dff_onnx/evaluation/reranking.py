@@ -1,0 +1,194 @@
+"""Ways to rank a set's pictures for its queries: by similarity alone, by expanded queries, along the set's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.arrays.helpers import row_blocks
+from dff_onnx.errors import UsageError
+from dff_onnx.retrieval import alpha_expansion, average_expansion, rank
+from dff_onnx.retrieval.graphs import (
+    Graph,
+    PooledSpectrum,
+    diffuse,
+    graph_of,
+    offline_diffusion,
+    pooled_scores,
+    pooling_weights,
+    query_vector,
+    region_matches,
+    spectral_scores,
+    spectrum_of,
+)
+from dff_onnx.retrieval.graphs.offline import TRUNCATED
+
+Way = Literal["none", "aqe", "alpha-qe", "diffusion", "fsr", "offline", "rmatch", "regional", "regional-fsr"]
+BY_REGIONS: tuple[Way, ...] = ("rmatch", "regional", "regional-fsr")
+TITLES: dict[Way, str] = {
+    "none": "by similarity",
+    "aqe": "average query expansion",
+    "alpha-qe": "query expansion, weights s^3",
+    "diffusion": "diffusion on images",
+    "fsr": "spectral ranking of images",
+    "offline": "diffusion on images, solved offline",
+    "rmatch": "regions matched one by one",
+    "regional": "diffusion on regions",
+    "regional-fsr": "spectral ranking of regions",
+}
+ALPHA_QE = 50  # neighbours of an expansion with weights
+AQE = 10
+QUERIES = 64  # asked at a time: all pictures are ranked for each
+
+Floats = NDArray[np.float32]
+Order = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """One way to rank.
+
+    Attributes:
+        way: what is done.
+        rank: eigenvalues of a spectral ranking.
+        neighbours: that the graph looks at; 50 of images, 200 of regions where 0.
+        entries: nodes where a query enters the graph; 10 of images, 200 of regions where 0. Of expansions, pictures
+            that are added: 10, and 50 with weights.
+    """
+
+    way: Way = "none"
+    rank: int = 100
+    neighbours: int = 0
+    entries: int = 0
+
+    def __post_init__(self) -> None:
+        if self.way not in get_args(Way):
+            raise UsageError(f"--rerank: {self.way!r} is not one of {', '.join(get_args(Way))}")
+        if self.rank < 1 or self.neighbours < 0 or self.entries < 0:
+            raise UsageError(f"--rerank {self.name}: counts from 1 are needed")
+
+    @property
+    def name(self) -> str:
+        """As it stands behind a descriptor's: nothing for similarity alone."""
+        return f"{self.way}:{self.rank}" if self.way.endswith("fsr") else self.way
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        return TITLES[self.way] + (f", r = {self.rank}" if self.way.endswith("fsr") else "")
+
+    @property
+    def by_regions(self) -> bool:
+        """Whether it looks at parts of pictures."""
+        return self.way in BY_REGIONS
+
+    def near(self) -> int:
+        """Neighbours that the graph looks at."""
+        return self.neighbours or (200 if self.by_regions else 50)
+
+    def enters(self) -> int:
+        """Nodes where a query enters, or pictures that are added to it."""
+        usual = {"aqe": AQE, "alpha-qe": ALPHA_QE}.get(self.way, 200 if self.by_regions else 10)
+        return self.entries or usual
+
+    @classmethod
+    def parsed(cls, word: str, neighbours: int = 0, entries: int = 0) -> Reranking:
+        """`diffusion`, or `fsr:200` with a rank.
+
+        Raises:
+            UsageError: for a way or a rank that is none.
+
+        >>> Reranking.parsed("fsr:200").rank
+        200
+        """
+        way, colon, text = word.partition(":")
+        if colon and not (way.endswith("fsr") and text.isdecimal()):
+            raise UsageError(
+                f"--rerank: {word!r} is not a way to rank; only fsr and regional-fsr take a rank, as fsr:200"
+            )
+        for known in get_args(Way):
+            if way == known:
+                return cls(known, int(text) if colon else 100, neighbours, entries)
+        raise UsageError(f"--rerank: {way!r} is not one of {', '.join(get_args(Way))}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vectors:
+    """What is ranked, or asked for.
+
+    Attributes:
+        whole: `(n, d)` of pictures.
+        parts: of each picture `(p, d)`; empty where no way looks at parts.
+    """
+
+    whole: Floats
+    parts: Sequence[Floats] = ()
+
+
+def rankings(how: Reranking, queries: Vectors, images: Vectors) -> Iterator[Order]:
+    """All pictures for each query, the best first; of equal ones, that of the lower index."""
+    if how.way in ("none", "aqe", "alpha-qe"):
+        asked = queries.whole if how.way == "none" else _expanded(how, queries.whole, images.whole)
+        for block in row_blocks(len(asked), QUERIES):
+            yield from rank(asked[block], images.whole, len(images.whole)).indices
+        return
+    score = _by_regions(how, images) if how.by_regions else _by_images(how, images.whole)
+    for at in range(len(queries.whole)):
+        scores = score(queries.parts[at] if how.by_regions else queries.whole[at : at + 1])
+        # What the graph does not reach comes after what it does, by similarity.
+        near = rank(queries.whole[at : at + 1], images.whole, len(images.whole))
+        similar = np.empty(len(images.whole))
+        similar[near.indices[0]] = near.scores[0]
+        yield np.lexsort((np.arange(len(scores)), -similar, -scores))
+
+
+Score = Callable[[Floats], NDArray[np.float64]]
+
+
+def _expanded(how: Reranking, queries: Floats, images: Floats) -> Floats:
+    found = rank(queries, images, how.enters())
+    if how.way == "aqe":
+        return np.asarray(average_expansion(queries, images, found.indices), np.float32)
+    return np.asarray(alpha_expansion(queries, images, found.indices, found.scores), np.float32)
+
+
+def _by_images(how: Reranking, images: Floats) -> Score:
+    n = len(images)
+    graph = graph_of(images, how.near())
+    solve = _solver(how, graph, images)
+
+    def score(query: Floats) -> NDArray[np.float64]:
+        return solve(query_vector(rank(query, images, how.enters()), n, how.enters()))
+
+    return score
+
+
+def _solver(how: Reranking, graph: Graph, images: Floats) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    if how.way == "diffusion":
+        return lambda y: np.asarray(diffuse(graph, y).x)
+    if how.way == "fsr":
+        spectrum = spectrum_of(graph, how.rank)
+        return lambda y: spectral_scores(spectrum, y)
+    made = offline_diffusion(graph, rank(images, images, min(TRUNCATED, len(images))).indices)
+    return lambda y: np.asarray(y @ made)
+
+
+def _by_regions(how: Reranking, images: Vectors) -> Score:
+    regions, count = np.concatenate(images.parts), len(images.parts)
+    owners = np.repeat(np.arange(count), [len(one) for one in images.parts])
+    if how.way == "rmatch":
+        return lambda query: np.asarray(region_matches(query, regions, owners, count))
+    weights, graph = pooling_weights(regions, owners), graph_of(regions, how.near())
+    pooled = PooledSpectrum.of(spectrum_of(graph, how.rank), weights, owners, count) if how.way != "regional" else None
+
+    def score(query: Floats) -> NDArray[np.float64]:
+        y = query_vector(rank(query, regions, how.enters()), len(regions), how.enters())
+        if pooled is not None:
+            return pooled.scores(y)
+        return np.asarray(pooled_scores(diffuse(graph, y).x, weights, owners, count))
+
+    return score
