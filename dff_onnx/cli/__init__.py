@@ -22,6 +22,7 @@ from dff_onnx.cli.features import features
 from dff_onnx.cli.fit import fit
 from dff_onnx.cli.index import index
 from dff_onnx.cli.index_info import index_info
+from dff_onnx.cli.index_prepare import index_prepare
 from dff_onnx.cli.label import label
 from dff_onnx.cli.layers import layers
 from dff_onnx.cli.masks import masks
@@ -47,7 +48,7 @@ app = typer.Typer(
 )
 for command in (
     run, apply, tree, cam, label, masks, export, features, fit, layers, cut, compile_, verify, quantize,
-    whiten, index, index_info, search, doctor,
+    whiten, index, index_info, index_prepare, search, doctor,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
 app.add_typer(eval_, name="eval")

@@ -9,6 +9,7 @@ from dff_onnx.datasets.dataset import counted
 from dff_onnx.report.names import shown
 from dff_onnx.runs.index import Indexed
 from dff_onnx.runs.index_info import IndexInfo
+from dff_onnx.runs.prepare_index import Prepared
 
 GROUPS = 20  # that are named; JSON has all
 
@@ -57,6 +58,8 @@ def info_lines(found: IndexInfo) -> list[str]:
         + (f", file of {counted(found.file_bytes, 'byte')}" if found.file_bytes is not None else ""),
         f"  state      {found.state[:12] or 'nothing was put yet'}",
     ]
+    if graphs := [f"{kind} {state}" for kind, state in found.graphs.items() if state != "none"]:
+        lines.append(f"  graphs     {', '.join(graphs)}")
     labels = {label: number for label, number in found.groups.items() if label is not None}
     if labels:
         lines.append(f"  {counted(len(labels), 'group')}")
@@ -86,7 +89,31 @@ def info_fields(found: IndexInfo) -> dict[str, Any]:
         "file_bytes": found.file_bytes,
         "groups": [{"label": label, "images": number} for label, number in found.groups.items()],
         "state": found.state,
+        "graphs": dict(found.graphs),
         "problems": None if found.problems is None else list(found.problems),
+    }
+
+
+def prepared_line(built: Prepared) -> str:
+    """One line."""
+    return (
+        f"{built.path}: {counted(built.vectors, built.kind.removesuffix('s'))}, {counted(built.file_bytes, 'byte')}, "
+        f"built in {built.seconds:.1f} s; finds {100 * built.recall:.1f} % of the {built.neighbours} nearest of "
+        f"{counted(built.asked, 'vector')}"
+    )
+
+
+def prepared_fields(built: Prepared) -> dict[str, Any]:
+    """For `--json`."""
+    return {
+        "kind": built.kind,
+        "file": str(built.path),
+        "vectors": built.vectors,
+        "file_bytes": built.file_bytes,
+        "seconds": round(built.seconds, 3),
+        "recall": built.recall,
+        "neighbours": built.neighbours,
+        "asked": built.asked,
     }
 
 

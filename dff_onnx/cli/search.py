@@ -30,6 +30,9 @@ def search(
     without: Annotated[list[str] | None, typer.Option(help="A part that must not be there.")] = None,
     expand: Annotated[ExpandChoice, typer.Option(help="Ask again with the first results.")] = ExpandChoice.none,
     expand_with: Annotated[int, typer.Option(help="With how many.")] = 10,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Ask the graph of `index-prepare --faiss`: quicker, misses some.")
+    ] = False,
     exclude_self: Annotated[bool, typer.Option("--exclude-self", help="Leave the query's picture out.")] = False,
     where: Annotated[bool, typer.Option("--where", help="Where the query is, by factorizing it with them.")] = False,
     where_k: Annotated[int, typer.Option(help="Concepts of query and results together, 2 or 3.")] = 2,
@@ -49,8 +52,8 @@ def search(
 ) -> None:
     """Find pictures of an index that show what a picture, or a part of it, shows.
 
-    The answer is exact. With --concept, --also and --without parts are searched among the regions of the index. Exit
-    code 3 says that some results' pictures could not be read.
+    The answer is exact, but with --approximate. With --concept, --also and --without parts are searched among the
+    regions of the index. Exit code 3 says that some results' pictures could not be read.
     """
     from dff_onnx.cli.network import accelerator_of
     from dff_onnx.cli.progress import shown
@@ -66,7 +69,7 @@ def search(
 
     asked = part_of(query, None if box is None else box_of(box, "--box"), concept)
     settings = FindSettings(
-        SearchSettings(top, regions, expand.value, expand_with, exclude_self),
+        SearchSettings(top, regions, expand.value, expand_with, exclude_self, approximate),
         WhereSettings(where_k) if where else None,
         tuple(part_of(one, option="--also") for one in also or ()),
         tuple(part_of(one, option="--without") for one in without or ()),

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from dff_onnx.report.whitening_file import WhiteningFile
 from dff_onnx.runs.opened_index import stored_whitening
-from dff_onnx.store import Counts, Identity, VectorStore, open_store
+from dff_onnx.store import Counts, Identity, Kind, VectorStore, open_store
+from dff_onnx.store.faiss_side import Freshness, freshness
+from dff_onnx.store.protocol import KINDS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +26,7 @@ class IndexInfo:
         groups: pictures of each label, by falling number; `None` are those without one.
         whitening: that it keeps, None where its vectors are not whitened.
         state: see `VectorStore.state`.
+        graphs: beside the index: `none`, `fresh`, or `stale` where the vectors changed since; of images, of regions.
         problems: a clause each; None where it was not asked.
     """
 
@@ -34,6 +37,7 @@ class IndexInfo:
     groups: Mapping[str | None, int]
     whitening: WhiteningFile | None
     state: str
+    graphs: Mapping[Kind, Freshness]
     problems: tuple[str, ...] | None
 
 
@@ -72,6 +76,7 @@ def index_info(where: str | Path, check: bool = False) -> IndexInfo:
             groups={} if problems else _groups(store),
             whitening=None if problems else stored_whitening(store),
             state="" if problems else store.state(),
+            graphs={} if problems else {kind: freshness(store, kind) for kind in KINDS},
             problems=problems,
         )
 

@@ -16,6 +16,7 @@ from dff_onnx.report.search_found import Part, SearchFound, SearchResult
 from dff_onnx.retrieval import alpha_expansion, average_expansion, rank
 from dff_onnx.runs.descriptors import Describer
 from dff_onnx.runs.own_picture import OwnPicture
+from dff_onnx.runs.search_approximate import approximate_images, approximate_regions
 from dff_onnx.runs.search_regions import best_images
 from dff_onnx.store import ImageRecord, VectorStore, check_not_empty
 
@@ -34,6 +35,7 @@ class SearchSettings:
         expand: whether the query takes its first results along, and asks again.
         expand_with: how many of them.
         exclude_self: whether the query's own picture is left out.
+        approximate: whether a graph beside the index is asked, which misses some; see `prepare_index`.
     """
 
     top: int = 10
@@ -41,6 +43,7 @@ class SearchSettings:
     expand: Expand = "none"
     expand_with: int = 10
     exclude_self: bool = False
+    approximate: bool = False
 
     def __post_init__(self) -> None:
         if self.expand not in get_args(Expand):
@@ -60,6 +63,7 @@ class SearchSettings:
             "expand": self.expand,
             **own,
             "exclude_self": self.exclude_self,
+            **({"approximate": True} if self.approximate else {}),
         }
 
 
@@ -73,7 +77,7 @@ def search(
     without: Sequence[Part] = (),
     folder: Path | None = None,
 ) -> SearchFound:
-    """The images of an index that are most similar to a query, exactly.
+    """The images of an index that are most similar to a query; exactly, but where an approximate answer is asked for.
 
     Several parts, and a part by its concept's number, are looked for among regions: an image has all wanted parts as
     far as it has the least of them, less what it most has of the unwanted ones.
@@ -88,14 +92,17 @@ def search(
 
     Raises:
         ImageError: when a picture cannot be read, or shows the network nothing.
-        UsageError: for a box or a concept that is not there, or options that do not go together.
-        StoreError: when the index is empty, has no regions where they are needed, or is damaged.
+        UsageError: for a box or a concept that is not there, or options that do not go together; for an approximate
+            answer, when there is no graph, or no faiss.
+        StoreError: when the index is empty, has no regions where they are needed, or is damaged; when its graph is old.
     """
     settings = settings or SearchSettings()
     if also or without or any(part.concept is not None for part in (query, *also, *without)):
         settings = replace(settings, regions=True)
     if settings.regions and settings.expand != "none":
         raise UsageError("--expand: adds vectors of whole images; it does not go with a search among regions")
+    if settings.approximate and settings.expand != "none":
+        raise UsageError("--approximate: what a graph misses cannot be added to a query; leave out --expand")
     check_not_empty(store)
     if settings.regions:
         check_not_empty(store, "regions")
@@ -105,7 +112,10 @@ def search(
     with single_threaded_blas():
         if settings.regions:
             wanted, unwanted = np.stack(vectors[: 1 + len(also)]), np.stack(vectors)[1 + len(also) :]
-            results = _of_regions(store, wanted, unwanted, settings.top, own)
+            of_regions = approximate_regions if settings.approximate else _of_regions
+            results = of_regions(store, wanted, unwanted, settings.top, own)
+        elif settings.approximate:
+            results = approximate_images(store, vectors[0], settings.top, own)
         else:
             results = _of_images(store, vectors[0], settings, own)
     counts = store.counts()

@@ -49,8 +49,15 @@ def best_images(store: VectorStore, wanted: Floats, unwanted: Floats, top: int) 
         # The least of some figures is as far off as they are; less the most of others, twice that.
         least = np.partition(scores, -top)[-top] - 4 * error
         ids = ids[scores >= least]
-    exact = [one for part in _in_parts(ids) for one in _exact(store, parts, len(wanted), part)]
-    return sorted(exact, key=lambda one: (-one.score, one.image))[:top]
+    return compared(store, wanted, unwanted, ids.tolist())[:top]
+
+
+def compared(store: VectorStore, wanted: Floats, unwanted: Floats, images: Sequence[int]) -> list[BestImage]:
+    """The same of some images that have regions, by their ids; all of them, the best first."""
+    parts = np.concatenate([wanted, unwanted])
+    some = (images[i : i + IMAGES] for i in range(0, len(images), IMAGES))
+    exact = [one for ids in some for one in _exact(store, parts, len(wanted), ids)]
+    return sorted(exact, key=lambda one: (-one.score, one.image))
 
 
 def _rough(store: VectorStore, parts: Floats) -> tuple[NDArray[np.int64], Floats, float]:
@@ -76,10 +83,6 @@ def _pieces(store: VectorStore) -> Iterator[tuple[NDArray[np.int64], NDArray[Any
     for block in store.blocks("regions"):
         for start in range(0, len(block.ids), ROWS):
             yield block.images[start : start + ROWS], block.vectors[start : start + ROWS]
-
-
-def _in_parts(ids: NDArray[np.int64]) -> list[list[int]]:
-    return [ids[i : i + IMAGES].tolist() for i in range(0, len(ids), IMAGES)]
 
 
 def _exact(store: VectorStore, parts: Floats, wanted: int, images: Sequence[int]) -> list[BestImage]:

@@ -10,18 +10,20 @@ import hashlib
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.files import write_atomically
+from dff_onnx.store.postgres_url import is_postgres
 from dff_onnx.store.protocol import Kind, VectorStore, check_not_empty
 
 FORMAT = "dff-onnx/faiss/1"
 GRAPH = "HNSW32,SQfp16"  # 32 links a vector, vectors as halves
 LONGEST_LINE = 4096
+Freshness = Literal["none", "fresh", "stale"]
 
 
 class FaissSide:
@@ -78,12 +80,14 @@ class FaissSide:
         try:
             line, _, data = path.read_bytes().partition(b"\n")
         except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}); build it of its index first") from error
+            raise UsageError(f"{path}: cannot be read ({error.strerror}); build it first: {_how(store)}") from error
         about = _about(line)
         if about.get("format") != FORMAT or about.get("sha256") != hashlib.sha256(data).hexdigest():
-            raise StoreError(f"{path}: is no graph of an index, or is damaged; build it anew")
+            raise StoreError(f"{path}: is no graph of an index, or is damaged; build it anew: {_how(store)}")
         if about.get("of") != _of(store, kind, store.state()):
-            raise StoreError(f"{path}: was built of other {kind} than {store.where} holds now; build it anew")
+            raise StoreError(
+                f"{path}: was built of other {kind} than {store.where} holds now; build it anew: {_how(store)}"
+            )
         return cls(faiss.deserialize_index(np.frombuffer(data, np.uint8)))
 
     def __call__(self, queries: NDArray[np.floating], k: int, effort: int = 128) -> NDArray[np.int64]:
@@ -110,6 +114,32 @@ def beside(path: Path, kind: Kind = "images") -> Path:
     return path.with_name(f"{path.name}.{kind}.faiss")
 
 
+def file_beside(store: VectorStore, kind: Kind = "images") -> Path:
+    """Where the graph of an open index lies.
+
+    Raises:
+        UsageError: for an index on a server.
+    """
+    if is_postgres(store.where):
+        raise UsageError(f"{store.where}: is on a server; graphs of faiss lie beside an index in a file")
+    return beside(Path(store.where), kind)
+
+
+def freshness(store: VectorStore, kind: Kind = "images") -> Freshness:
+    """Whether there is a graph beside an index, and it is of the vectors that the index holds now.
+
+    Its first line tells; whether the rest is damaged, `FaissSide.open` sees.
+    """
+    if is_postgres(store.where):
+        return "none"
+    try:
+        with beside(Path(store.where), kind).open("rb") as file:
+            about = _about(file.readline(LONGEST_LINE))
+    except OSError:
+        return "none"
+    return "fresh" if about.get("of") == _of(store, kind, store.state()) else "stale"
+
+
 def recall(found: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
     """The share of the exact neighbours `(q, k)` that were found, in any order.
 
@@ -122,6 +152,10 @@ def recall(found: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
 
 def _of(store: VectorStore, kind: Kind, state: str) -> list[str]:
     return [kind, state, hashlib.sha256(store.identity.to_json().encode()).hexdigest()]
+
+
+def _how(store: VectorStore) -> str:
+    return f"`dff-onnx index-prepare {store.where} --faiss`"
 
 
 def _about(line: bytes) -> dict[str, Any]:

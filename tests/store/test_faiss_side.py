@@ -71,7 +71,7 @@ def test_a_damaged_graph_is_refused_before_faiss_reads_it(store: SqliteStore, pa
         with pytest.raises(StoreError, match="is no graph of an index, or is damaged; build it anew"):
             FaissSide.open(store, beside(path))
     beside(path).unlink()
-    with pytest.raises(UsageError, match=r"cannot be read .* build it of its index first"):
+    with pytest.raises(UsageError, match=r"cannot be read .* build it first"):
         FaissSide.open(store, beside(path))
 
 
