@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from dff_onnx.backbone.protocol import Activations
-from dff_onnx.errors import ImageError, RefusedError, UsageError
+from dff_onnx.errors import ImageError, RefusedError, StoreError, UsageError
 from dff_onnx.files import printable, root_of, walk_pictures
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import Failure
 from dff_onnx.report.whitening_file import WhiteningFile, read_whitening, whitening_bytes, whitening_sha256
 from dff_onnx.runs.collect import none_usable
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
-from dff_onnx.runs.opened_index import FOLDER, WHITENING, settings_of, stored_whitening
+from dff_onnx.runs.opened_index import FOLDER, WHITENING, is_augmented, settings_of, stored_whitening
 from dff_onnx.runs.whiten import check_whitening, described_in_order
 from dff_onnx.store import (
     Entry,
@@ -93,7 +93,7 @@ def plan_index(
 
     Raises:
         UsageError: for settings that cannot be, or no file of a whitening.
-        StoreError: when there is something else than an index.
+        StoreError: when there is something else than an index, or an augmented one.
         RefusedError: when the whitening is none.
         OutputError, NetworkError: as `dff_onnx.store.open_store`.
 
@@ -101,6 +101,11 @@ def plan_index(
     320
     """
     identity = stored_identity(where)
+    if identity is not None and is_augmented(identity):
+        raise StoreError(
+            f"{shown_address(where)}: its vectors were moved towards their neighbours; bring the index that it was "
+            "made of up to date, and augment that anew: `dff-onnx index-augment`"
+        )
     given = read_whitening(whitening) if whitening is not None else None
     if given is None and identity is not None:
         with open_store(where) as store:

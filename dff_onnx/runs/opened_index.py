@@ -19,6 +19,7 @@ from dff_onnx.runs.opening import Opening, network_of, open_as
 from dff_onnx.store import Identity, VectorStore, open_store
 
 INDEX = Holder("index", "vectors", StoreError)
+WITH, ALPHA = "augmented_with", "augmented_alpha"  # what an augmented index says beside its descriptor's settings
 WHITENING, FOLDER = "whitening", "folder"  # names of attachments: what whitened the vectors, where the pictures are
 
 
@@ -105,14 +106,20 @@ def open_network_of(
     return open_as(fingerprint, where, file, replace(opening or Opening(), gridless=gridless), INDEX)
 
 
+def is_augmented(identity: Identity) -> bool:
+    """Whether the vectors of an index were moved towards their neighbours; see `augment_index`."""
+    return WITH in identity.settings
+
+
 def settings_of(identity: Identity, where: str) -> DescriptorSettings:
-    """What describes the pictures of an index.
+    """What describes the pictures of an index, before they were augmented where they were.
 
     Raises:
         StoreError: when it is nothing that this version knows.
     """
     try:
-        return DescriptorSettings.from_dict(identity.descriptor, identity.settings)
+        own = {name: value for name, value in identity.settings.items() if name not in (WITH, ALPHA)}
+        return DescriptorSettings.from_dict(identity.descriptor, own)
     except UsageError as error:
         raise StoreError(
             f"{where}: its vectors are none that `dff-onnx index` makes ({error}); give an index that it made"

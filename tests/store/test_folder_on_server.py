@@ -10,7 +10,10 @@ import pytest
 from dff_onnx import Backbone, Describer, DescriptorSettings, index_folder, index_info, open_index, plan_index
 from dff_onnx import write_whitening as learn
 from dff_onnx.errors import StoreError
+from dff_onnx.runs.augment_index import Augmentation, augment_index
 from dff_onnx.runs.opening import Opening
+from dff_onnx.store import open_store
+from dff_onnx.store.protocol import KINDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "rodents"
 
@@ -30,4 +33,18 @@ def test_a_folder_on_a_server_has_the_vectors_of_one_in_a_file(server: Any, tmp_
         with open_index(where, opening=Opening("cpu")) as opened:
             assert opened.describer.whitening is not None
             vectors.append([block.vectors.tobytes() for block in opened.store.blocks("regions")])
+    assert vectors[0] == vectors[1]
+
+
+def test_an_index_is_augmented_from_a_server_and_onto_one(server: Any, tmp_path: Path) -> None:
+    network, file = Backbone.open(threads=1, device="cpu"), str(tmp_path / "index.db")
+    index_folder(EXAMPLES, file, network, plan_index(file, {"size": 64, "k": 2}))
+    on_server = f"{server.get_uri()}&schema=plain"
+    index_folder(EXAMPLES, on_server, network, plan_index(on_server, {"size": 64, "k": 2}))
+    vectors = []
+    for source, target in ((file, f"{server.get_uri()}&schema=augmented"), (on_server, str(tmp_path / "new.db"))):
+        assert augment_index(source, target, Augmentation(2)) == 5
+        with open_store(target) as store:
+            assert store.check() == ()
+            vectors.append({kind: [block.vectors.tobytes() for block in store.blocks(kind)] for kind in KINDS})
     assert vectors[0] == vectors[1]
