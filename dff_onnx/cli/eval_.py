@@ -1,4 +1,4 @@
-"""`dff-onnx eval coseg|corloc|parts|finegrained|ilsvrc|retrieval|patterns|compare`."""
+"""`dff-onnx eval coseg|corloc|parts|finegrained|ilsvrc|retrieval|where|patterns|compare`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from dff_onnx.cli.eval_ilsvrc import ilsvrc
 from dff_onnx.cli.eval_parts import parts
 from dff_onnx.cli.eval_patterns import patterns
 from dff_onnx.cli.eval_retrieval import retrieval
+from dff_onnx.cli.eval_where import where
 
 eval_ = typer.Typer(
     help="The papers' evaluations on annotated data: co-segmentation, CorLoc, parts, recognition, retrieval.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-for command in (coseg, corloc, parts, finegrained, ilsvrc, retrieval, patterns, compare):
+for command in (coseg, corloc, parts, finegrained, ilsvrc, retrieval, where, patterns, compare):
     eval_.command()(command)

@@ -33,6 +33,8 @@ from dff_onnx.evaluation.stored import figures_json, identity, read_figures
 from dff_onnx.evaluation.systems import KNOWN, ClassSettings, System, systems_named
 from dff_onnx.evaluation.table import Row, Table, tables
 from dff_onnx.evaluation.text import terminal
+from dff_onnx.evaluation.where import WhereFigures, WherePlan, WhereScore, evaluate_where
+from dff_onnx.evaluation.where_table import WhereRow, where_json, where_rows, where_text
 
 __all__ = [
     "KNOWN",
@@ -62,6 +64,10 @@ __all__ = [
     "System",
     "Table",
     "VocChoice",
+    "WhereFigures",
+    "WherePlan",
+    "WhereRow",
+    "WhereScore",
     "bars",
     "check_evaluation",
     "check_folder",
@@ -73,6 +79,7 @@ __all__ = [
     "evaluate_ilsvrc",
     "evaluate_parts",
     "evaluate_retrieval",
+    "evaluate_where",
     "figures_json",
     "identity",
     "ilsvrc_json",
@@ -107,5 +114,8 @@ __all__ = [
     "tables",
     "terminal",
     "voc_2007_time",
+    "where_json",
+    "where_rows",
+    "where_text",
     "write_folder",
 ]
