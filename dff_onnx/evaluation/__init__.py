@@ -1,6 +1,12 @@
 """The papers' evaluations: scores of every picture, tables with intervals, published rows beside ours."""
 
 from dff_onnx.evaluation.compare import Comparison, compare, comparison_text
+from dff_onnx.evaluation.compare_retrieval import (
+    ComparedRetrieval,
+    RetrievalComparison,
+    compare_retrieval,
+    retrieval_comparison_text,
+)
 from dff_onnx.evaluation.duration import voc_2007_time
 from dff_onnx.evaluation.folder import check_evaluation, check_folder, check_plot, write_folder
 from dff_onnx.evaluation.group_classes import class_layer
@@ -29,7 +35,7 @@ from dff_onnx.evaluation.retrieval_systems import RetrievalPlan, RetrievalSystem
 from dff_onnx.evaluation.retrieval_table import Contest, RetrievalRow, RetrievalTable, retrieval_tables
 from dff_onnx.evaluation.retrieval_text import retrieval_markdown, retrieval_plot, retrieval_terminal
 from dff_onnx.evaluation.scores import Figures, GroupClass, ImageScore
-from dff_onnx.evaluation.stored import figures_json, identity, read_figures
+from dff_onnx.evaluation.stored import figures_json, identity, kind_of, read_figures
 from dff_onnx.evaluation.systems import KNOWN, ClassSettings, System, systems_named
 from dff_onnx.evaluation.table import Row, Table, tables
 from dff_onnx.evaluation.text import terminal
@@ -39,6 +45,7 @@ from dff_onnx.evaluation.where_table import WhereRow, where_json, where_rows, wh
 __all__ = [
     "KNOWN",
     "ClassSettings",
+    "ComparedRetrieval",
     "Comparison",
     "Contest",
     "Figures",
@@ -54,6 +61,7 @@ __all__ = [
     "PublishedRetrieval",
     "QueryScore",
     "Reranking",
+    "RetrievalComparison",
     "RetrievalFigures",
     "RetrievalPlan",
     "RetrievalRow",
@@ -74,6 +82,7 @@ __all__ = [
     "check_plot",
     "class_layer",
     "compare",
+    "compare_retrieval",
     "comparison_text",
     "evaluate",
     "evaluate_ilsvrc",
@@ -86,6 +95,7 @@ __all__ = [
     "ilsvrc_markdown",
     "ilsvrc_plot",
     "ilsvrc_terminal",
+    "kind_of",
     "markdown",
     "open_boxes",
     "open_ilsvrc",
@@ -101,6 +111,7 @@ __all__ = [
     "published_retrieval",
     "read_figures",
     "read_retrieval",
+    "retrieval_comparison_text",
     "retrieval_identity",
     "retrieval_json",
     "retrieval_markdown",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.errors import RefusedError, UsageError
@@ -87,7 +88,7 @@ def compare(a: Stored, b: Stored, system: str | None = None) -> Comparison:
     """
     if a.dataset != b.dataset:
         raise RefusedError(f"{a.path} is of {a.dataset!r} and {b.path} of {b.dataset!r}; two runs on one are needed")
-    pairs = _pairs(a, b, system)
+    pairs = pairs_of(a, b, system)
     results: list[Compared] = []
     for one, other in pairs:
         mine, theirs = _paired(a, one, b, other)
@@ -113,7 +114,22 @@ def _differences(a: Stored, b: Stored, pairs: Sequence[tuple[str, str]]) -> list
     return found
 
 
-def _pairs(a: Stored, b: Stored, system: str | None) -> list[tuple[str, str]]:
+class _Named(Protocol):
+    """A file of figures with systems."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def systems(self) -> tuple[str, ...]: ...
+
+
+def pairs_of(a: _Named, b: _Named, system: str | None) -> list[tuple[str, str]]:
+    """The systems to compare: the one that is named, those that both have, or the only one of each.
+
+    Raises:
+        UsageError: when there is no such system, or it is not clear which are meant.
+    """
     if system is not None:
         for stored in (a, b):
             if system not in stored.systems:

@@ -102,6 +102,20 @@ def read_fields(path: Path) -> dict[str, Any]:
     return fields
 
 
+def kind_of(path: str | Path) -> str:
+    """Of figures, as a file says it; nothing else of it is judged.
+
+    Raises:
+        UsageError, RefusedError: as `read_figures`.
+    """
+    path = _file(Path(path))
+    fields = read_fields(path)
+    try:
+        return text_of(fields, "kind")
+    except RefusedError as error:
+        raise RefusedError(f"{path}: {error}") from error
+
+
 def read_figures(path: str | Path) -> Stored:
     """Reads what was written for co-segmentation or CorLoc.
 
@@ -133,7 +147,7 @@ def _file(path: Path) -> Path:
 def _stored(path: Path, fields: Mapping[str, Any]) -> Stored:
     kind = text_of(fields, "kind")
     if kind not in ("coseg", "corloc"):
-        raise RefusedError(f"holds figures of {kind[:20]!r}, and only coseg and corloc can be compared")
+        raise RefusedError(f"holds figures of {kind[:20]!r}; coseg, corloc and retrieval can be compared, each alone")
     systems = tuple(text_of(one, "name") for one in tables_of(fields, "systems"))
     scores = tuple(_score(one) for one in tables_of(fields, "images"))
     groups = tuple(dict.fromkeys(score.group for score in scores))
