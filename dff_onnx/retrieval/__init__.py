@@ -2,8 +2,10 @@
 
 from dff_onnx.retrieval.concept_descriptors import (
     ConceptDescriptors,
+    added_up,
     concept_descriptors,
     concept_vectors,
+    concept_weights,
     energy_shares,
 )
 from dff_onnx.retrieval.expansion import alpha_expansion, augmented, average_expansion
@@ -22,6 +24,7 @@ __all__ = [
     "Ranking",
     "Whitening",
     "Window",
+    "added_up",
     "alpha_expansion",
     "augmented",
     "average_expansion",
@@ -31,6 +34,7 @@ __all__ = [
     "combined",
     "concept_descriptors",
     "concept_vectors",
+    "concept_weights",
     "crow",
     "energy_shares",
     "gem",

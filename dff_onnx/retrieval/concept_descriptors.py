@@ -13,6 +13,7 @@ from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import at_least_single, double
 from dff_onnx.errors import ArrayError, UsageError
 from dff_onnx.linear_head import unit_length
+from dff_onnx.retrieval.pooling import normalized
 from dff_onnx.retrieval.whitening import Whitening
 
 Weights = Literal["equal", "energy", "root"]
@@ -68,10 +69,35 @@ def concept_descriptors(
     shares = energy_shares(W, H)
     vectors = concept_vectors(W, H, size)
     vectors = unit_length(vectors if whitening is None else whitening(vectors))
-    heights = {"equal": xp.ones_like(shares), "energy": shares, "root": xp.sqrt(shares)}[weights]
-    image = unit_length(xp.sum(heights[:, None] * vectors, axis=0, keepdims=True))[0, :]
+    image = added_up(vectors, concept_weights(shares, weights))
     dtype = at_least_single(W).dtype
     return ConceptDescriptors(xp.astype(image, dtype), xp.astype(vectors, dtype), shares)
+
+
+def added_up(vectors: Array, weights: Array) -> Array:
+    """The vector of a picture, `(d,)` of unit length, from those of its parts: concepts, squares, or the whole.
+
+    Args:
+        vectors: `(p, d)`, whitened where they shall be.
+        weights: `(p,)` in the sum.
+
+    >>> import numpy as np
+    >>> added_up(np.eye(2), np.array([3.0, 4.0])).tolist()
+    [0.6, 0.8]
+    """
+    xp = namespace_of(vectors, weights)
+    return normalized(xp.sum(weights[:, None] * vectors, axis=0, keepdims=True))[0, :]
+
+
+def concept_weights(shares: Array, weights: Weights) -> Array:
+    """Of concepts in the sum, `(k,)`: 1, their shares of the energy, or the square roots of these.
+
+    >>> import numpy as np
+    >>> concept_weights(np.array([0.25, 0.0]), "root").tolist()
+    [0.5, 0.0]
+    """
+    xp = namespace_of(shares)
+    return {"equal": xp.ones_like, "energy": lambda same: same, "root": xp.sqrt}[weights](shares)
 
 
 def concept_vectors(W: Array, H: Array, size: Size = "unit") -> Array:

@@ -30,8 +30,10 @@ from dff_onnx.maps.regions import regions_of
 from dff_onnx.records import Box, Grid
 from dff_onnx.retrieval import (
     Whitening,
+    added_up,
     codes,
     concept_vectors,
+    concept_weights,
     crow,
     energy_shares,
     gem,
@@ -298,9 +300,7 @@ def _whitened(vectors: Array, whitening: Whitening | None) -> Array:
 
 def _summed(parts: Parts, whitening: Whitening | None) -> Array:
     vectors = _whitened(parts.vectors, whitening)
-    xp = namespace_of(vectors)
-    weights = xp.asarray(parts.weights, dtype=vectors.dtype)
-    return normalized(xp.sum(weights[:, None] * vectors, axis=0, keepdims=True))[0, :]
+    return added_up(vectors, namespace_of(vectors).asarray(parts.weights, dtype=vectors.dtype))
 
 
 def _concepts(X: Array, size: Grid, settings: DescriptorSettings) -> Parts:
@@ -322,12 +322,8 @@ def _concepts(X: Array, size: Grid, settings: DescriptorSettings) -> Parts:
 
 def _weights(kind: Weights, shares: NDArray[np.float64], heat: Floats) -> NDArray[np.float64]:
     """Of concepts in the sum, from their shares of the energy or their maps `(k, h, w)`."""
-    if kind == "energy":
-        return shares
-    if kind == "root":
-        return np.asarray(np.sqrt(shares), np.float64)
-    if kind == "equal":
-        return np.ones_like(shares)
+    if kind != "centre":
+        return np.asarray(concept_weights(shares, kind), np.float64)
     prior = centre_prior(Grid(*heat.shape[1:]), CENTRE).astype(np.float64)
     total = heat.sum(axis=(1, 2), dtype=np.float64)
     return np.asarray(np.sqrt((heat * prior).sum(axis=(1, 2)) / np.where(total > 0, total, 1.0)), np.float64)
