@@ -30,6 +30,7 @@ from dff_onnx.metrics.ilsvrc import (
 )
 from dff_onnx.metrics.localization import corloc, localized
 from dff_onnx.metrics.overlap import Counts, box_iou, mask_counts
+from dff_onnx.metrics.saliency_precision import inside_boxes, saliency_precision
 from dff_onnx.metrics.statistics import Interval, bootstrap_interval, mean_of_ratios, paired_permutation
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "classification_error",
     "corloc",
     "coverage",
+    "inside_boxes",
     "labelled",
     "localization_error",
     "localized",
@@ -62,6 +64,7 @@ __all__ = [
     "positive_ranks",
     "precision_at",
     "ranking_of",
+    "saliency_precision",
     "single_part_iou",
     "union_counts",
 ]
