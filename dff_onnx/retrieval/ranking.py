@@ -132,7 +132,7 @@ def merge(rankings: Sequence[Ranking], k: int) -> Ranking:
     queries, places = scores.shape
     owners = like(np.repeat(np.arange(queries), places), indices)
     flat = (xp.reshape(scores, (-1,)), xp.reshape(indices, (-1,)))
-    return _best(owners, *flat, queries, min(k, places))
+    return first_places(owners, *flat, queries, min(k, places))
 
 
 _Entries = tuple[Array, Array, Array]  # whose, which vector of a part, and its score
@@ -155,7 +155,7 @@ def _joined(kept: Ranking, found: _Entries, start: int) -> Ranking:
     xp = namespace_of(kept.scores)
     m, k = kept.scores.shape
     holders = like(np.repeat(np.arange(m), k), kept.indices)
-    return _best(
+    return first_places(
         xp.concat([holders, owners]),
         xp.concat([xp.reshape(kept.scores, (-1,)), scores]),
         xp.concat([xp.reshape(kept.indices, (-1,)), columns + start]),
@@ -173,7 +173,7 @@ def _candidates(kept: Ranking, rough: Array, off: Array) -> Array:
     return chosen
 
 
-def _best(owners: Array, scores: Array, indices: Array, queries: int, k: int) -> Ranking:
+def first_places(owners: Array, scores: Array, indices: Array, queries: int, k: int) -> Ranking:
     """The first k of every query's entries, of which each has at least k."""
     xp = namespace_of(scores)
     order = order_by(owners, -scores, indices)

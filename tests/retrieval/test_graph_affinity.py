@@ -70,3 +70,11 @@ def test_what_is_no_table_of_neighbours_is_refused() -> None:
         mutual_graph(near.indices[:2] + 2, near.scores[:2])
     with pytest.raises(UsageError, match="gamma"):
         mutual_graph(near.indices, near.scores, 0)
+
+
+def test_a_neighbour_that_is_there_twice_or_a_similarity_that_is_none_is_refused() -> None:
+    with pytest.raises(ArrayError, match="the same neighbour twice"):
+        mutual_graph(np.array([[1, 1], [0, -1]]), np.ones((2, 2)))
+    with pytest.raises(ArrayError, match="not finite"):
+        mutual_graph(np.array([[1], [0]]), np.array([[1.0], [np.nan]]))
+    assert mutual_graph(np.array([[1, -1], [0, -1]]), np.array([[1.0, np.nan], [1.0, np.nan]])).edges == 1

@@ -13,7 +13,7 @@ from dff_onnx.arrays import Array, namespace_of, to_numpy
 from dff_onnx.arrays.helpers import double, like
 from dff_onnx.arrays.sparse import Sparse, compressed_rows
 from dff_onnx.errors import ArrayError, UsageError
-from dff_onnx.retrieval.ranking import rank
+from dff_onnx.retrieval.graphs.neighbours import nearest_neighbours
 
 NEIGHBOURS = 50  # of an image; regions take 200
 GAMMA = 3.0  # what similarities are raised to
@@ -26,9 +26,12 @@ class Graph:
     Attributes:
         W: `(n, n)` sparse, float64: `D^-1/2 A D^-1/2` of the affinity `A`; its eigenvalues lie in -1..1. The row of a
             node without neighbours is empty.
+        roots: `(n,)` above 0, with `W roots <= roots`, which proves the eigenvalues: the roots of the degrees, 1 where
+            a degree is 0. None where nobody needs the proof.
     """
 
     W: Sparse
+    roots: Array | None = None
 
     @property
     def nodes(self) -> int:
@@ -42,7 +45,8 @@ class Graph:
 
     def part(self, nodes: Array) -> Graph:
         """The graph of some nodes alone, in the order given; edges keep their weights, so that it may be solved in."""
-        return Graph(self.W[nodes, :][:, nodes])
+        roots = None if self.roots is None else namespace_of(self.roots).take(self.roots, nodes)
+        return Graph(self.W[nodes, :][:, nodes], roots)
 
 
 def graph_of(vectors: Array, k: int = NEIGHBOURS, gamma: float = GAMMA) -> Graph:
@@ -61,7 +65,7 @@ def graph_of(vectors: Array, k: int = NEIGHBOURS, gamma: float = GAMMA) -> Graph
     >>> graph.W.toarray().round(2).tolist()
     [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    found = rank(vectors, vectors, k)
+    found = nearest_neighbours(vectors, k)
     return mutual_graph(found.indices, found.scores, gamma)
 
 
@@ -92,16 +96,20 @@ def mutual_graph(neighbours: Array, similarities: Array, gamma: float = GAMMA) -
     A = S.minimum(S.T).tocsr()
     A.eliminate_zeros()
     A.sort_indices()
-    return Graph(normalized_affinity(A))
+    return Graph(normalized_affinity(A), degree_roots(A))
+
+
+def degree_roots(A: Sparse) -> Array:
+    """The roots of the degrees of a symmetric `A`, `(n,)`; 1 where a degree is 0."""
+    xp = namespace_of(A.data)
+    degrees = xp.asarray(A.sum(axis=1)).reshape(-1)
+    return xp.sqrt(xp.where(degrees > 0, degrees, 1.0))
 
 
 def normalized_affinity(A: Sparse) -> Sparse:
     """`D^-1/2 A D^-1/2` with the degrees `D` of a symmetric `A`; 0 where a degree is."""
-    xp = namespace_of(A.data)
-    degrees = xp.asarray(A.sum(axis=1)).reshape(-1)
-    roots = xp.where(degrees > 0, 1 / xp.sqrt(xp.where(degrees > 0, degrees, 1.0)), 0.0)
-    listed = A.tocoo()
-    values = listed.data * (roots[listed.row] * roots[listed.col])  # so both halves have the same bits
+    roots, listed = degree_roots(A), A.tocoo()
+    values = listed.data / (roots[listed.row] * roots[listed.col])  # so both halves have the same bits
     return compressed_rows(values, A.indices, A.indptr, A.shape)
 
 
@@ -111,8 +119,14 @@ def _checked(neighbours: Array, similarities: Array, gamma: float) -> tuple[int,
         raise ArrayError(
             f"neighbours (n, k) with as many similarities are needed, found {shape} and {tuple(similarities.shape)}"
         )
-    if int(namespace_of(neighbours).max(neighbours)) >= shape[0]:
+    xp = namespace_of(neighbours)
+    if int(xp.max(neighbours)) >= shape[0]:
         raise ArrayError(f"neighbours must be nodes 0 to {shape[0] - 1}")
+    ordered = xp.sort(neighbours, axis=1)
+    if bool(xp.any((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0))):
+        raise ArrayError("a node has the same neighbour twice")
+    if not bool(xp.all(xp.isfinite(similarities) | (neighbours < 0))):
+        raise ArrayError("a similarity is not finite")
     if not gamma > 0:
         raise UsageError(f"gamma: above 0 is needed, found {gamma}")
     return shape
