@@ -9,18 +9,7 @@ import typer
 
 from dff_onnx.cli.descriptor_options import LongerSide, figures
 from dff_onnx.cli.eval_options import AsJson, Output, Overwrite, numbers, words
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
-from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
-    Mean,
-    Rectify,
-    Scale,
-    Split,
-    Std,
-    preprocessing_if_said,
-    sign_of,
-)
+from dff_onnx.cli.network_options import NetworkOptions, with_network
 
 if TYPE_CHECKING:
     from dff_onnx.evaluation import RetrievalFigures
@@ -68,6 +57,7 @@ QueryNeighbours = Annotated[
 MultiScale = Annotated[bool, typer.Option("--multi-scale", help="Also at 0.71 and 0.5 of the size, added up.")]
 
 
+@with_network()
 def retrieval(
     dataset: DatasetFolder,
     kind: KindName = None,
@@ -85,17 +75,8 @@ def retrieval(
     output: Output = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
-    model: Network = "compact",
-    card: CardFile = None,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Retrieval: how well descriptors find what belongs to a query, by mean average precision.
 
@@ -120,11 +101,7 @@ def retrieval(
     plan = RetrievalPlan(chosen, whiten, _kept(dimensions), figures(shrinkage or "0", "--shrinkage"), ways)
     opened = open_retrieval(dataset, kind, truth)
     with shown() as progress:
-        backbone = open_network(
-            model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
-            preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
-            gridless="codes" in words(systems),
-        )  # fmt: skip
+        backbone = network.open(progress, gridless="codes" in words(systems))
         if output:
             identity = retrieval_identity(printed(opened.name), backbone.fingerprint.to_dict(), plan.used())
             check_folder(output, identity, overwrite)

@@ -9,20 +9,10 @@ import typer
 
 from dff_onnx.cli.descriptor_options import Concepts, Descriptor, LongerSide, said_of
 from dff_onnx.cli.eval_options import Groups, Masks, SkipMissing, numbers, words
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
-from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
-    Mean,
-    Rectify,
-    Scale,
-    Split,
-    Std,
-    preprocessing_if_said,
-    sign_of,
-)
+from dff_onnx.cli.network_options import NetworkOptions, with_network
 
 
+@with_network()
 def where(
     dataset: Annotated[Path, typer.Argument(help="VOCdevkit, a tree with masks, or pictures with --boxes or --masks.")],
     boxes: Annotated[Path | None, typer.Option(help="A CSV file: image,x0,y0,x1,y1 and class.")] = None,
@@ -36,17 +26,8 @@ def where(
     size: LongerSide = None,
     k: Concepts = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON on stdout, no table.")] = False,
-    model: Network = "compact",
-    card: CardFile = None,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Where the query is: what `search --where` tells, against known boxes.
 
@@ -62,10 +43,7 @@ def where(
     plan = WherePlan(top, every, numbers(where_k, "--where-k", least=2))
     opened = open_boxes(dataset, boxes, masks, words(groups), skip_missing, VocChoice())
     with shown() as progress:
-        backbone = open_network(
-            model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
-            preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
-        )  # fmt: skip
+        backbone = network.open(progress)
         figures = evaluate_where(opened, Describer(backbone, settings), plan, progress)
     typer.echo(where_json(figures) if as_json else where_text(figures), nl=not as_json)
     ended(figures.notes, figures.failures)

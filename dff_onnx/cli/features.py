@@ -8,22 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
-from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
-    LongSide,
-    Mean,
-    Rectify,
-    Scale,
-    ShortSide,
-    Size,
-    Split,
-    Std,
-    preprocessing_if_said,
-    resize_of,
-    sign_of,
-)
+from dff_onnx.cli.network_options import NetworkOptions, with_network
+from dff_onnx.cli.options import LongSide, ShortSide, Size, resize_of
 
 if TYPE_CHECKING:
     from dff_onnx.linear_head import Pool
@@ -44,25 +30,17 @@ class PoolChoice(StrEnum):
 PoolOption = Annotated[PoolChoice, typer.Option("--pool", help="Of the places: their mean, or their largest value.")]
 
 
+@with_network()
 def features(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")],
     pool: PoolOption = PoolChoice.avg,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other settings.")] = False,
-    model: Network = "compact",
-    card: CardFile = None,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
     size: Size = None,
     short_side: ShortSide = None,
     long_side: LongSide = None,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Write one vector a picture: the activations of a layer, pooled.
 
@@ -74,10 +52,7 @@ def features(
     from dff_onnx.runs.features import write_folder_features
 
     with shown() as progress:
-        backbone = open_network(
-            model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
-            preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
-        )  # fmt: skip
+        backbone = network.open(progress)
         resize = resize_of(size, short_side, long_side)
         done = write_folder_features(
             folder, output, backbone, resize, pool.pool, overwrite=overwrite, progress=progress

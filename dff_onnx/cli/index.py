@@ -16,20 +16,10 @@ from dff_onnx.cli.descriptor_options import (
     Weights,
     said_of,
 )
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, open_network_for
-from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
-    Mean,
-    Rectify,
-    Scale,
-    Split,
-    Std,
-    preprocessing_if_said,
-    sign_of,
-)
+from dff_onnx.cli.network_options import NetworkOptions, with_network
 
 
+@with_network(of_index=True)
 def index(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The index: a file, or postgresql://...")],
@@ -46,23 +36,8 @@ def index(
     scales: Scales = None,
     multi_scale: MultiScale = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on stdout.")] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="An ONNX file, a card, or a name. [default: the index's; compact for a new one]",
-        ),
-    ] = None,
-    card: CardFile = None,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Describe the pictures of a folder, to be searched by content.
 
@@ -80,12 +55,9 @@ def index(
     wanted = said_of(descriptor, size, k, weights, scales, multi_scale)
     plan = plan_index(output, wanted, whitening, "float32" if float32 else None)
     with shown() as progress:
-        backbone = open_network_for(
-            plan.identity.fingerprint if plan.identity else None, shown_address(output), model, layer, progress,
-            card=card, device=device, cuda_graph=cuda_graph, sign=sign_of(rectify, split),
-            preprocessing=preprocessing_if_said(mean, std, scale, channel_order),
-            gridless=plan.settings.kind == "codes",
-        )  # fmt: skip
+        wanted_network = plan.identity.fingerprint if plan.identity else None
+        gridless = plan.settings.kind == "codes"
+        backbone = network.open_for(wanted_network, shown_address(output), progress, gridless)
         done = index_folder(
             folder, output, backbone, plan, by_content=by_content, keep_missing=keep_missing, progress=progress
         )

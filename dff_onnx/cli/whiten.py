@@ -16,20 +16,11 @@ from dff_onnx.cli.descriptor_options import (
     Weights,
     said_of,
 )
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network, tell_assumed
-from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
-    Mean,
-    Rectify,
-    Scale,
-    Split,
-    Std,
-    preprocessing_if_said,
-    sign_of,
-)
+from dff_onnx.cli.network import tell_assumed
+from dff_onnx.cli.network_options import NetworkOptions, with_network
 
 
+@with_network()
 def whiten(
     folder: Annotated[Path, typer.Argument(help="A folder of other pictures than will be searched.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")],
@@ -44,17 +35,8 @@ def whiten(
     scales: Scales = None,
     multi_scale: MultiScale = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a whitening of other settings.")] = False,
-    model: Network = "compact",
-    card: CardFile = None,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Learn a whitening of descriptors from pictures without labels.
 
@@ -68,11 +50,7 @@ def whiten(
 
     settings = DescriptorSettings(**said_of(descriptor, size, k, weights, scales, multi_scale))
     with shown() as progress:
-        backbone = open_network(
-            model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
-            preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
-            gridless=settings.kind == "codes",
-        )  # fmt: skip
+        backbone = network.open(progress, gridless=settings.kind == "codes")
         tell_assumed(backbone)
         done = write_whitening(
             folder, output, Describer(backbone, settings), dimensions,
