@@ -135,12 +135,10 @@ def moved_to_neighbours(vectors: Floats, augmentation: Augmentation) -> Floats:
     >>> moved_to_neighbours(np.eye(2, dtype=np.float32)[[0, 0, 1]], Augmentation(1)).tolist()
     [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
+    # One more than asked for: itself. Where that is crowded out, those that do so are equal to it, and change nothing.
     ranking = rank(vectors, vectors, min(augmentation.neighbours + 1, len(vectors)))
-    places, own = np.array(ranking.indices), np.arange(len(vectors))
-    # Among many that are equal a vector need not be one of its own nearest: then the last one is too many.
-    crowded = ~(places == own[:, None]).any(axis=1) & (places.shape[1] > augmentation.neighbours)
-    places[crowded, -1] = own[crowded]
-    return np.asarray(augmented(vectors, places, np.asarray(ranking.scores), augmentation.alpha), np.float32)
+    made = augmented(vectors, np.asarray(ranking.indices), np.asarray(ranking.scores), augmentation.alpha)
+    return np.asarray(made, np.float32)
 
 
 def _entries(source: VectorStore, ids: NDArray[np.int64], moved: Floats) -> Iterator[Entry]:

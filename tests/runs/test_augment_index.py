@@ -92,7 +92,7 @@ def test_all_else_is_as_it_was(where: Path, tmp_path: Path) -> None:
             )
 
 
-def test_many_equal_vectors_take_on_no_more_than_the_neighbours_asked_for() -> None:
+def test_many_equal_vectors_crowd_each_other_out_and_nothing_changes() -> None:
     vectors = np.eye(3, dtype=np.float32)[[0] * 9 + [1, 2]]
     vectors[8:] += 0.1
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
