@@ -120,7 +120,7 @@ class RetrievalPlan:
 
 
 def _ranked(one: SystemUsed, how: Reranking) -> SystemUsed:
-    if how == Reranking():
+    if how.way == "none":
         return one
     said = {"way": how.name, "neighbours": how.near(), "entries": how.enters()}
     return SystemUsed(f"{one.name}/{how.name}", f"{one.title}; {how.title}", {**one.settings, "rerank": said})
