@@ -99,6 +99,17 @@ def test_filtered_subspaces_find_what_lapack_finds(dtype: Any, off: float, monke
     np.testing.assert_array_equal(module.largest_eigenpairs(W, 40)[1], vectors)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_more_eigenvalues_than_clusters_are_found(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some sixty values near 1 and the rest far below: what grows fastest must not hide what else is wanted."""
+    graph = graph_of(clustered(1200, 64, 60, 0.3), 30)
+    expected = np.linalg.eigvalsh(graph.W.toarray())[::-1][:160]
+    monkeypatch.setattr(module, "WHOLE", 100)
+    values, vectors = module.largest_eigenpairs(graph.W.astype(dtype), 160)
+    np.testing.assert_allclose(values, expected, atol=2e-3)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(160), atol=1e-5)
+
+
 def test_iterated_or_whole_the_ranking_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, y = graph_of(clustered(900, 24, 10, 0.7), 20), entry(900)
     whole = spectral_scores(spectrum_of(graph, 30), y)

@@ -22,7 +22,7 @@ from dff_onnx.threads import available_cores, in_order
 
 WHOLE = 1500  # rows of a matrix that is decomposed whole
 MORE = 0.1  # vectors that are iterated beside the wanted ones, as a share of them
-DEGREE = 10  # of the polynomial
+DEGREE = 10  # of the polynomial, at most
 ROUNDS = 8
 TURNED = 1e-4  # of the wanted eigenvalues: the largest change of a round that counts as none
 COLUMNS = 64  # multiplied together
@@ -62,27 +62,44 @@ def largest_eigenpairs(W: Sparse, r: int, seed: int = 0) -> tuple[Floats, Floats
 def _filtered_subspace(W: Sparse, r: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     n = W.shape[0]
     width = min(n, r + max(8, round(MORE * r)))
-    X = _orthonormal(rng.standard_normal((n, width)).astype(W.dtype))
+    X = _orthonormal(_draw(rng, n, width, W.dtype))
     values, X = _rotated(W, X)
     for _ in range(ROUNDS):
         before = values[:r]
         X = _orthonormal(_filtered(W, X, float(values[-1])))
+        if X.shape[1] < width:  # directions that became one are replaced
+            X = _orthonormal(np.concatenate([X, _draw(rng, n, width - X.shape[1], X.dtype)], axis=1))
         values, X = _rotated(W, X)
         if np.abs(values[:r] - before).max() < TURNED:
             break
     return values[:r], X[:, :r]
 
 
+def _draw(rng: np.random.Generator, n: int, columns: int, dtype: Any) -> Floats:
+    """Directions by chance, of about unit length."""
+    return np.asarray(rng.standard_normal((n, columns)) / np.sqrt(n), dtype)
+
+
+def _degree(cut: float, dtype: Any) -> int:
+    """Of a polynomial that lets the eigenvalue 1 grow, against what is cut off, by no more than half the digits.
+
+    More, and every vector is the sum of a few, in which rounding hides the others.
+    """
+    grown = np.arccosh((3 - cut) / (1 + cut))  # by this power of e a degree
+    return int(np.clip(np.arccosh(np.finfo(dtype).eps ** -0.5) / max(float(grown), 1e-9), 2, DEGREE))
+
+
 def _filtered(W: Sparse, X: Floats, cut: float) -> Floats:
     """A polynomial of W that is small on -1..cut and grows beyond, times X."""
-    e, c = (cut + 1) / 2, (cut - 1) / 2
+    cut = min(max(cut, -0.9), 0.999)
+    e, c, degree = (cut + 1) / 2, (cut - 1) / 2, _degree(cut, W.dtype)
     scale = W.dtype.type(1 / e)
     shift = W.dtype.type(c)
 
     def work(columns: slice) -> Floats:
         before = np.ascontiguousarray(X[:, columns])
         now = (W @ before - shift * before) * scale
-        for _ in range(DEGREE - 1):
+        for _ in range(degree - 1):
             before, now = now, (W @ now - shift * now) * (2 * scale) - before
             top = np.abs(now).max(initial=0.0)
             if top > 1e6:  # far from overflow in single precision
