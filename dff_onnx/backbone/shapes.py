@@ -54,7 +54,8 @@ def shapes_of(model: ModelProto, path: Path, size: int) -> dict[str, TensorShape
         inferred = onnx.shape_inference.infer_shapes(probe, data_prop=True).graph
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path}: its shapes cannot be inferred: {first_line(error)}") from error
-    infos = {info.name: info.type.tensor_type for info in (*inferred.value_info, *inferred.output)}
+    told = {info.name: info.type.tensor_type for info in (*inferred.value_info, *inferred.output)}
+    infos = {name: info for name, info in told.items() if info.HasField("shape")}  # none says nothing, not a scalar
     shapes = {
         name: TensorShape(tuple(axis.dim_value for axis in info.shape.dim), FLOATS[info.elem_type])
         for name, info in infos.items()

@@ -21,28 +21,15 @@ from dff_onnx.cli.eval_options import (
     Systems,
     VocFilter,
     VocRule,
-    layer_for,
     scored,
+    with_layer_for,
     words,
 )
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
-from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
-    LongSide,
-    Mean,
-    Rectify,
-    Scale,
-    ShortSide,
-    Size,
-    Split,
-    Std,
-    preprocessing_if_said,
-    resize_of,
-    sign_of,
-)
+from dff_onnx.cli.network_options import NetworkOptions, with_network
+from dff_onnx.cli.options import LongSide, ShortSide, Size, resize_of
 
 
+@with_network()
 def corloc(
     dataset: Annotated[Path, typer.Argument(help="VOCdevkit, a tree with masks, or pictures with --boxes or --masks.")],
     boxes: Annotated[Path | None, typer.Option(help="A CSV file: image,x0,y0,x1,y1 and, if wanted, class.")] = None,
@@ -58,20 +45,11 @@ def corloc(
     output: Output = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
-    model: Network = "compact",
-    card: CardFile = None,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
     size: Size = None,
     short_side: ShortSide = None,
     long_side: LongSide = None,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """CorLoc: in how many pictures of a class the box is found, with an IoU above 0.5.
 
@@ -85,11 +63,8 @@ def corloc(
     voc = VocChoice(image_set, year, voc_filter.value, clean)
     opened = open_boxes(dataset, boxes, masks, words(groups), skip_missing, voc)
     with shown() as progress:
-        layer = layer_for(wanted, model, layer, card, progress)
-        backbone = open_network(
-            model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
-            preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
-        )  # fmt: skip
+        network = with_layer_for(wanted, network, progress)
+        backbone = network.open(progress)
         if output:
             check_evaluation(output, "corloc", opened, backbone, wanted, overwrite)
         start = time.perf_counter()

@@ -16,28 +16,15 @@ from dff_onnx.cli.eval_options import (
     Overwrite,
     SkipMissing,
     Systems,
-    layer_for,
     scored,
+    with_layer_for,
     words,
 )
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
-from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
-    LongSide,
-    Mean,
-    Rectify,
-    Scale,
-    ShortSide,
-    Size,
-    Split,
-    Std,
-    preprocessing_if_said,
-    resize_of,
-    sign_of,
-)
+from dff_onnx.cli.network_options import NetworkOptions, with_network
+from dff_onnx.cli.options import LongSide, ShortSide, Size, resize_of
 
 
+@with_network()
 def coseg(
     dataset: Annotated[Path, typer.Argument(help="A tree with images/ and ground_truth/, or pictures with --masks.")],
     masks: Masks = None,
@@ -48,20 +35,11 @@ def coseg(
     output: Output = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
-    model: Network = "compact",
-    card: CardFile = None,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
     size: Size = None,
     short_side: ShortSide = None,
     long_side: LongSide = None,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Co-segmentation: the object that a group of pictures shares, against its masks.
 
@@ -75,11 +53,8 @@ def coseg(
     wanted = systems_named(words(systems), resize_of(size, short_side, long_side))
     opened = open_masks(dataset, masks, None, words(groups), skip_missing)
     with shown() as progress:
-        layer = layer_for(wanted, model, layer, card, progress)
-        backbone = open_network(
-            model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
-            preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
-        )  # fmt: skip
+        network = with_layer_for(wanted, network, progress)
+        backbone = network.open(progress)
         if output:
             check_evaluation(output, "coseg", opened, backbone, wanted, overwrite)
         figures = evaluate(opened, backbone, wanted, "coseg", progress)

@@ -10,27 +10,14 @@ import typer
 from dff_onnx.cli.eval_options import AsJson, Output, Overwrite
 from dff_onnx.cli.features import PoolChoice, PoolOption
 from dff_onnx.cli.fit import NoUnit, Penalty, penalty_of
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network
-from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
-    LongSide,
-    Mean,
-    Rectify,
-    Scale,
-    ShortSide,
-    Size,
-    Split,
-    Std,
-    preprocessing_if_said,
-    resize_of,
-    sign_of,
-)
+from dff_onnx.cli.network_options import NetworkOptions, with_network
+from dff_onnx.cli.options import LongSide, ShortSide, Size, resize_of
 
 if TYPE_CHECKING:
     from dff_onnx.evaluation.finegrained import FineFigures
 
 
+@with_network()
 def finegrained(
     dataset: Annotated[Path, typer.Argument(help="The folder of CUB-200-2011, or of a set in its layout.")],
     pool: PoolOption = PoolChoice.avg,
@@ -39,20 +26,11 @@ def finegrained(
     output: Output = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
-    model: Network = "compact",
-    card: CardFile = None,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
     size: Size = None,
     short_side: ShortSide = None,
     long_side: LongSide = None,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Fine-grained recognition: linear machines on deep features, of full pictures and of crops.
 
@@ -68,10 +46,7 @@ def finegrained(
     settings = FineSettings(resize_of(size, short_side, long_side), pool.pool, penalty_of(c), not no_unit)
     opened = read_cub(dataset)
     with shown() as progress:
-        backbone = open_network(
-            model, layer, progress, card=card, device=device, cuda_graph=cuda_graph,
-            preprocessing=preprocessing_if_said(mean, std, scale, channel_order), sign=sign_of(rectify, split),
-        )  # fmt: skip
+        backbone = network.open(progress)
         if output:
             check_folder(output, finegrained_identity(opened, backbone, settings), overwrite)
         figures = evaluate_finegrained(opened, backbone, settings, progress)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dff_onnx.cli.network_options import NetworkOptions
 
 if TYPE_CHECKING:
     from dff_onnx.evaluation import Figures, PartFigures, System
@@ -77,15 +80,13 @@ def numbers(text: str, option: str, least: int = 1, most: int = 1000) -> tuple[i
     return tuple(range(found[0], found[1] + 1)) if dots else found
 
 
-def layer_for(
-    systems: Sequence[System], model: str, layer: str | None, card: Path | None, progress: Progress
-) -> str | None:
-    """The layer asked for; without one, where a system makes class maps, what the head of MODEL looks at."""
+def with_layer_for(systems: Sequence[System], network: NetworkOptions, progress: Progress) -> NetworkOptions:
+    """The network up to the layer asked for; without one, where a system makes class maps, what its head looks at."""
     from dff_onnx.evaluation import class_layer
     from dff_onnx.zoo.find import find_model
 
-    found = find_model(model, layer, card=card, progress=progress)
-    return class_layer(found.path, systems, found.layer if layer else None)
+    found = find_model(network.model or "compact", network.layer, card=network.card, progress=progress)
+    return replace(network, layer=class_layer(found.path, systems, found.layer if network.layer else None))
 
 
 def ended(notes: Sequence[str], failures: Sequence[Failure]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,8 +86,7 @@ def compare(a: Stored, b: Stored, system: str | None = None) -> Comparison:
         RefusedError: when the data sets differ, or no picture is in both.
         UsageError: when there is no such system, or it is not clear which are meant.
     """
-    if a.dataset != b.dataset:
-        raise RefusedError(f"{a.path} is of {a.dataset!r} and {b.path} of {b.dataset!r}; two runs on one are needed")
+    check_same_dataset(a, b)
     pairs = pairs_of(a, b, system)
     results: list[Compared] = []
     for one, other in pairs:
@@ -97,21 +96,12 @@ def compare(a: Stored, b: Stored, system: str | None = None) -> Comparison:
     return Comparison(
         dataset=a.dataset,
         files=(shown(printable(a.path)), shown(printable(b.path))),
-        differences=tuple(_differences(a, b, pairs)),
+        differences=tuple(differences_of(a, b, pairs)),
         common=len(keys_a & keys_b),
         only_a=len(keys_a - keys_b),
         only_b=len(keys_b - keys_a),
         results=tuple(results),
     )
-
-
-def _differences(a: Stored, b: Stored, pairs: Sequence[tuple[str, str]]) -> list[Difference]:
-    """Of the networks, then of the systems."""
-    found = differences(a.fingerprint, b.fingerprint)
-    for one, other in pairs:
-        name = one if one == other else f"{one}/{other}"
-        found += differences({name: a.settings.get(one, {})}, {name: b.settings.get(other, {})})
-    return found
 
 
 class _Named(Protocol):
@@ -121,7 +111,31 @@ class _Named(Protocol):
     def path(self) -> Path: ...
 
     @property
+    def dataset(self) -> str: ...
+
+    @property
     def systems(self) -> tuple[str, ...]: ...
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]: ...
+
+    @property
+    def settings(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+
+def check_same_dataset(a: _Named, b: _Named) -> None:
+    """Raises RefusedError for figures of two data sets."""
+    if a.dataset != b.dataset:
+        raise RefusedError(f"{a.path} is of {a.dataset!r} and {b.path} of {b.dataset!r}; two runs on one are needed")
+
+
+def differences_of(a: _Named, b: _Named, pairs: Sequence[tuple[str, str]]) -> list[Difference]:
+    """Of the networks, then of the systems."""
+    found = differences(a.fingerprint, b.fingerprint)
+    for one, other in pairs:
+        name = one if one == other else f"{one}/{other}"
+        found += differences({name: a.settings.get(one, {})}, {name: b.settings.get(other, {})})
+    return found
 
 
 def pairs_of(a: _Named, b: _Named, system: str | None) -> list[tuple[str, str]]:

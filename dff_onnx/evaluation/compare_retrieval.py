@@ -10,8 +10,8 @@ import numpy as np
 
 from dff_onnx.datasets.dataset import counted
 from dff_onnx.errors import RefusedError, UsageError
-from dff_onnx.evaluation.compare import pairs_of
-from dff_onnx.evaluation.differences import Difference, differences
+from dff_onnx.evaluation.compare import check_same_dataset, differences_of, pairs_of
+from dff_onnx.evaluation.differences import Difference
 from dff_onnx.evaluation.retrieval_scores import PairedDifference, QueryScore, paired_difference
 from dff_onnx.evaluation.retrieval_stored import StoredRetrieval
 from dff_onnx.evaluation.text import WIDTH, p_text
@@ -76,8 +76,7 @@ def compare_retrieval(a: StoredRetrieval, b: StoredRetrieval, system: str | None
         RefusedError: when the data sets differ, a query has more to find in one than in the other, or none is in both.
         UsageError: when there is no such system, or it is not clear which are meant.
     """
-    if a.dataset != b.dataset:
-        raise RefusedError(f"{a.path} is of {a.dataset!r} and {b.path} of {b.dataset!r}; two runs on one are needed")
+    check_same_dataset(a, b)
     pairs = pairs_of(a, b, system)
     protocols = [name for name in a.protocols if name in b.protocols]
     results = [
@@ -89,20 +88,12 @@ def compare_retrieval(a: StoredRetrieval, b: StoredRetrieval, system: str | None
     return RetrievalComparison(
         dataset=a.dataset,
         files=(shown(printable(a.path)), shown(printable(b.path))),
-        differences=tuple(_differences(a, b, pairs)),
+        differences=tuple(differences_of(a, b, pairs)),
         common=len(asked_a & asked_b),
         only_a=len(asked_a - asked_b),
         only_b=len(asked_b - asked_a),
         results=tuple(results),
     )
-
-
-def _differences(a: StoredRetrieval, b: StoredRetrieval, pairs: Sequence[tuple[str, str]]) -> list[Difference]:
-    found = differences(a.fingerprint, b.fingerprint)
-    for one, other in pairs:
-        name = one if one == other else f"{one}/{other}"
-        found += differences({name: a.settings.get(one, {})}, {name: b.settings.get(other, {})})
-    return found
 
 
 def _compared(a: StoredRetrieval, one: str, b: StoredRetrieval, other: str, protocol: str) -> ComparedRetrieval | None:

@@ -17,6 +17,7 @@ from dff_onnx.retrieval.graphs import (
     PooledSpectrum,
     diffuse,
     graph_of,
+    nearest_neighbours,
     offline_diffusion,
     pooled_scores,
     pooling_weights,
@@ -137,13 +138,10 @@ def rankings(how: Reranking, queries: Vectors, images: Vectors) -> Iterator[Orde
             yield from rank(asked[block], images.whole, len(images.whole)).indices
         return
     score = _by_regions(how, images) if how.by_regions else _by_images(how, images.whole)
-    for at in range(len(queries.whole)):
+    for at, similar in enumerate(rankings(Reranking(), queries, images)):
         scores = score(queries.parts[at] if how.by_regions else queries.whole[at : at + 1])
-        # What the graph does not reach comes after what it does, by similarity.
-        near = rank(queries.whole[at : at + 1], images.whole, len(images.whole))
-        similar = np.empty(len(images.whole))
-        similar[near.indices[0]] = near.scores[0]
-        yield np.lexsort((np.arange(len(scores)), -similar, -scores))
+        # Of equal scores, as those of what the graph does not reach, the more similar comes first.
+        yield similar[np.argsort(-scores[similar], kind="stable")]
 
 
 Score = Callable[[Floats], NDArray[np.float64]]
@@ -173,7 +171,7 @@ def _solver(how: Reranking, graph: Graph, images: Floats) -> Callable[[NDArray[n
     if how.way == "fsr":
         spectrum = spectrum_of(graph, how.rank)
         return lambda y: spectral_scores(spectrum, y)
-    made = offline_diffusion(graph, rank(images, images, min(TRUNCATED, len(images))).indices)
+    made = offline_diffusion(graph, nearest_neighbours(images, TRUNCATED).indices)
     return lambda y: np.asarray(y @ made)
 
 

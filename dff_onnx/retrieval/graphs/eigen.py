@@ -8,7 +8,6 @@ some hundred of them. Sums are taken over fixed blocks in order, so that the res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -152,8 +151,4 @@ def _inner(X: Floats, Y: Floats) -> Floats:
 def _times(X: Floats, turn: Floats) -> Floats:
     """`X turn` in X's precision, block by block."""
     turn = turn.astype(X.dtype)
-    return _stacked(list(in_order(row_blocks(X.shape[0], ROWS), lambda rows: X[rows] @ turn, available_cores())))
-
-
-def _stacked(parts: Sequence[Floats]) -> Floats:
-    return np.concatenate(parts)
+    return np.concatenate(list(in_order(row_blocks(X.shape[0], ROWS), lambda rows: X[rows] @ turn, available_cores())))
