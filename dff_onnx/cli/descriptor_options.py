@@ -19,6 +19,7 @@ class Kind(StrEnum):
     crow = "crow"
     ucrow = "ucrow"
     codes = "codes"
+    fs_egm = "fs-egm"
 
 
 class Weighting(StrEnum):

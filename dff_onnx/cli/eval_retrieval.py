@@ -21,7 +21,9 @@ KindName = Annotated[
 Truth = Annotated[Path | None, typer.Option(help="The ground truth's file or folder, where it lies elsewhere.")]
 Descriptors = Annotated[
     str,
-    typer.Option("--systems", help="What to compare, with commas: mac, spoc, gem, crow, ucrow, rmac, dff; or codes."),
+    typer.Option(
+        "--systems", help="What to compare, with commas: mac, spoc, gem, crow, ucrow, rmac, fs-egm, dff; or codes."
+    ),
 ]
 Concepts = Annotated[str, typer.Option("-k", help="Concepts of a picture for dff: 12, or several as 8,12.")]
 Whiten = Annotated[

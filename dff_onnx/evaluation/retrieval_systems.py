@@ -20,6 +20,7 @@ TITLES: Mapping[Kind, str] = {
     "crow": "CroW: cells by their strength, channels by how rare they are",
     "ucrow": "uCroW: CroW without weights; of unit length it is SPoC",
     "rmac": "R-MAC: the maxima of a grid of squares, added up",
+    "fs-egm": "FS.EGM: the maxima of salient regions, added up",
     "dff": "DFF: the concepts of each picture alone, added up",
     "codes": "Neural codes: all that the layer says of a square",
 }

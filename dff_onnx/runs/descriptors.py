@@ -1,7 +1,7 @@
 """Pictures become descriptors: one vector for each, and vectors with boxes for its parts.
 
-Every kind is parts that are added up: the whole picture, the squares of R-MAC's grid, or the concepts of a
-factorization of this picture alone. A whitening, where there is one, is of the parts.
+Every kind is parts that are added up: the whole picture, the squares of R-MAC's grid, salient regions, or the concepts
+of a factorization of this picture alone. A whitening, where there is one, is of the parts.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ from dff_onnx.factorization import factorize
 from dff_onnx.images import Picture, Resize, read_query, read_square
 from dff_onnx.maps import mask, upsample
 from dff_onnx.maps.regions import regions_of
+from dff_onnx.npz_file import SHA256
 from dff_onnx.records import Box, Grid
 from dff_onnx.retrieval import (
     Whitening,
+    Whitening,
+    Window,
     added_up,
     codes,
     concept_vectors,
@@ -46,9 +49,12 @@ from dff_onnx.retrieval import (
     target_sizes,
     ucrow,
 )
+from dff_onnx.retrieval.saliency import SalientRegions
 from dff_onnx.runs.collect import checked_activations, finite_activations, rows_of
+from dff_onnx.runs.object_votes import ObjectVotes
+from dff_onnx.runs.salient_parts import found_regions
 
-Kind = Literal["dff", "rmac", "mac", "spoc", "gem", "crow", "ucrow", "codes"]
+Kind = Literal["dff", "rmac", "mac", "spoc", "gem", "crow", "ucrow", "codes", "fs-egm", "os-egm"]
 Weights = Literal["equal", "energy", "root", "centre"]
 POOLINGS = {"mac": mac, "spoc": spoc, "gem": gem, "crow": crow, "ucrow": ucrow, "codes": codes}
 USUAL_SIZE, USUAL_SQUARE = 320, 224  # pixels; `codes` come of the squares that classifiers were trained on
@@ -74,6 +80,7 @@ class DescriptorSettings:
             of how much of a concept's heat lies near the middle of the picture.
         levels: of R-MAC's grid.
         scales: of the picture; the descriptors of all are added up, parts are those of the first.
+        votes: sha256 of the votes of a collection, for `os-egm`; `dff-onnx objects` makes them.
     """
 
     kind: Kind = "dff"
@@ -82,6 +89,7 @@ class DescriptorSettings:
     weights: Weights = "centre"
     levels: int = 3
     scales: tuple[float, ...] = (1.0,)
+    votes: str = ""
 
     def __post_init__(self) -> None:
         for value, choices in ((self.kind, Kind), (self.weights, Weights)):
@@ -98,6 +106,8 @@ class DescriptorSettings:
             raise UsageError(f"descriptor: 1 to {MOST_SCALES} scales above 0, to 1, are needed, found {self.scales}")
         if self.kind == "codes" and self.scales != (1.0,):
             raise UsageError("descriptor: codes are of squares of one size; leave out --scales and --multi-scale")
+        if self.kind == "os-egm" and not SHA256.fullmatch(self.votes):
+            raise UsageError("descriptor: os-egm needs the votes of a collection; see `dff-onnx objects --index`")
         object.__setattr__(self, "scales", tuple(map(float, self.scales)))  # equal settings have equal texts
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,6 +117,8 @@ class DescriptorSettings:
             own = {"k": self.k, "weights": self.weights}
         elif self.kind == "rmac":
             own = {"levels": self.levels}
+        elif self.kind == "os-egm":
+            own = {"votes": self.votes}
         return {"size": self.size, "scales": list(self.scales), **own}
 
     @property
@@ -126,7 +138,7 @@ class DescriptorSettings:
             found = cls(**{"kind": kind, **fields, "scales": scales})
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise UsageError(f"descriptor: {error}") from error
-        if any(type(value) is not int for name, value in fields.items() if name not in ("scales", "weights")):
+        if any(type(value) is not int for name, value in fields.items() if name not in ("scales", "weights", "votes")):
             raise UsageError(f"descriptor: {ascii(dict(fields))[:160]} has figures that are not whole")
         said = {**fields, "scales": list(scales)}
         if json.dumps(found.to_dict(), sort_keys=True) != json.dumps(said, sort_keys=True):
@@ -142,7 +154,7 @@ class Described:
         vector: `(d,)` of unit length; zeros for a picture without activations.
         parts: `(p, d)` each of unit length; none for kinds that look at the whole picture.
         boxes: of the parts, in pixels of the file's picture.
-        scores: of the parts, 0..1: a concept's share of the energy; 1 for squares.
+        scores: of the parts, 0..1: a concept's share of the energy; a region's mean saliency; 1 for squares.
     """
 
     vector: Floats
@@ -159,6 +171,7 @@ class Describer:
         activations: the network.
         settings: what kind.
         whitening: of the parts, None where there is none.
+        votes: of a collection, for `os-egm`.
 
     >>> from dff_onnx.backbone.session import Backbone
     >>> describer = Describer(Backbone.open(threads=1), DescriptorSettings(size=64, k=2))
@@ -171,6 +184,11 @@ class Describer:
     activations: Activations
     settings: DescriptorSettings = field(default_factory=DescriptorSettings)
     whitening: Whitening | None = None
+    votes: ObjectVotes | None = None
+
+    def __post_init__(self) -> None:
+        if (self.settings.kind == "os-egm") != (self.votes is not None):
+            raise UsageError("descriptor: os-egm needs the votes of a collection, and no other kind does")
 
     @property
     def dimensions(self) -> int:
@@ -192,17 +210,21 @@ class Describer:
         """
         return read_as_described(path, box, self.settings)
 
-    def describe(self, picture: Picture) -> Described:
+    def describe(self, picture: Picture, name: str | None = None) -> Described:
         """The descriptors of a picture.
+
+        Args:
+            picture: as `read` gives it.
+            name: its path in the collection whose regions vote, where it is one of it: its own have no vote.
 
         Raises:
             ModelError: when activations are negative or not finite.
         """
         with single_threaded_blas():  # the same bits for any number of threads
-            return self._described(picture)
+            return self._described(picture, name)
 
-    def _described(self, picture: Picture) -> Described:
-        found = [self._parts(pixels) for pixels in at_scales(picture.pixels, self.settings.scales)]
+    def _described(self, picture: Picture, name: str | None) -> Described:
+        found = [self._parts(pixels, name) for pixels in at_scales(picture.pixels, self.settings.scales)]
         whole = whole_vector(found, self.whitening)
         first = found[0]
         wanted, parts = own_parts(found, self.whitening)
@@ -214,9 +236,12 @@ class Describer:
         with single_threaded_blas():
             return learnable([self._parts(pixels) for pixels in at_scales(picture.pixels, self.settings.scales)])
 
-    def _parts(self, pixels: NDArray[np.uint8]) -> Parts:
-        X = activations_for(pixels, self.activations, self.settings)
-        return parts_of(X, Grid(*pixels.shape[:2]), self.settings)
+    def _parts(self, pixels: NDArray[np.uint8], name: str | None = None) -> Parts:
+        X, size = activations_for(pixels, self.activations, self.settings), Grid(*pixels.shape[:2])
+        if self.votes is None:
+            return parts_of(X, size, self.settings)
+        own = None if name is None else self.votes.number_of(name)
+        return _salient(X, size, found_regions(X, self.votes, self.whitening, own))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -271,7 +296,10 @@ def parts_of(X: Array, size: Grid, settings: DescriptorSettings) -> Parts:
     if settings.kind == "dff":
         return _concepts(X, size, settings)
     if settings.kind == "rmac":
-        return _squares(X, size, settings.levels)
+        windows = regions(X.shape[2], X.shape[3], settings.levels)
+        return _windows(X, size, windows, (1.0,) * len(windows))
+    if settings.kind == "fs-egm":
+        return _salient(X, size, found_regions(X))
     return Parts(normalized(POOLINGS[settings.kind](X)), np.ones(1), (None,), (1.0,), size)
 
 
@@ -306,7 +334,7 @@ def _summed(parts: Parts, whitening: Whitening | None) -> Array:
 def _concepts(X: Array, size: Grid, settings: DescriptorSettings) -> Parts:
     xp, grid, rows = namespace_of(X), Grid(*X.shape[2:]), rows_of(X)
     if not bool(xp.any(rows > 0)):
-        return Parts(xp.zeros((1, X.shape[1]), dtype=X.dtype), np.ones(1), (None,), (0.0,), size)
+        return _nothing(X, size)
     found = factorize(rows, min(settings.k, *rows.shape), threads=1)
     shares = np.asarray(to_numpy(energy_shares(found.W, found.H)), np.float64)
     heat = np.asarray(to_numpy(found.H), np.float32).T.reshape(-1, grid.height, grid.width)
@@ -329,15 +357,24 @@ def _weights(kind: Weights, shares: NDArray[np.float64], heat: Floats) -> NDArra
     return np.asarray(np.sqrt((heat * prior).sum(axis=(1, 2)) / np.where(total > 0, total, 1.0)), np.float64)
 
 
-def _squares(X: Array, size: Grid, levels: int) -> Parts:
-    grid = Grid(*X.shape[2:])
-    windows = regions(grid.height, grid.width, levels)
-    down, across = size.height / grid.height, size.width / grid.width
+def _salient(X: Array, size: Grid, found: SalientRegions) -> Parts:
+    if not found.windows:
+        return _nothing(X, size)
+    return _windows(X, size, found.windows, found.scores)
+
+
+def _nothing(X: Array, size: Grid) -> Parts:
+    """Of a picture that the network sees nothing in."""
+    return Parts(namespace_of(X).zeros((1, X.shape[1]), dtype=X.dtype), np.ones(1), (None,), (0.0,), size)
+
+
+def _windows(X: Array, size: Grid, windows: Sequence[Window], scores: tuple[float, ...]) -> Parts:
+    down, across = size.height / X.shape[2], size.width / X.shape[3]
     boxes = tuple(
         Box(*(round(v) for v in (w.x * across, w.y * down, (w.x + w.width) * across, (w.y + w.height) * down)))
         for w in windows
     )
-    return Parts(region_vectors(X, windows)[0], np.ones(len(windows)), boxes, (1.0,) * len(windows), size)
+    return Parts(region_vectors(X, windows)[0], np.ones(len(windows)), boxes, scores, size)
 
 
 def _on_file(box: Box, picture: Picture) -> Box:

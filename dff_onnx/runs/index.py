@@ -17,6 +17,7 @@ from dff_onnx.report.found import Failure
 from dff_onnx.report.whitening_file import WhiteningFile, read_whitening, whitening_bytes, whitening_sha256
 from dff_onnx.runs.collect import none_usable
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
+from dff_onnx.runs.object_votes import VOTES, ObjectVotes, stored_votes, votes_bytes
 from dff_onnx.runs.opened_index import FOLDER, WHITENING, is_augmented, settings_of, stored_whitening
 from dff_onnx.runs.whiten import check_whitening, described_in_order
 from dff_onnx.store import (
@@ -44,6 +45,7 @@ class IndexPlan:
         whitening: None for vectors that are not whitened.
         dtype: of the vectors in the index.
         whitening_from: the file, for sentences.
+        votes: of a collection, for `os-egm`.
     """
 
     identity: Identity | None
@@ -51,6 +53,7 @@ class IndexPlan:
     whitening: WhiteningFile | None
     dtype: VectorDtype
     whitening_from: str = ""
+    votes: ObjectVotes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +110,12 @@ def plan_index(
             "made of up to date, and augment that anew: `dff-onnx index-augment`"
         )
     given = read_whitening(whitening) if whitening is not None else None
-    if given is None and identity is not None:
-        with open_store(where) as store:
-            given = stored_whitening(store)
-    usual = None
+    usual, votes = None, None
     if identity is not None:
         usual = settings_of(identity, shown_address(where))
+        with open_store(where) as store:
+            given = given or stored_whitening(store)
+            votes = stored_votes(store, usual.votes)
     elif given is not None:
         usual = _settings_of_whitening(given, str(whitening))
     return IndexPlan(
@@ -121,6 +124,7 @@ def plan_index(
         given,
         dtype or (identity.dtype if identity else "float16"),
         str(whitening),
+        votes,
     )
 
 
@@ -169,13 +173,13 @@ def index_folder(
     """
     folder, plan, progress = Path(folder), plan or plan_index(where), progress or Silent()
     paths, root = walk_pictures(folder), root_of(folder)
-    describer = Describer(activations, plan.settings, plan.whitening.whitening if plan.whitening else None)
+    describer = Describer(activations, plan.settings, plan.whitening.whitening if plan.whitening else None, plan.votes)
     with write_store(where, _identity(describer, plan)) as store:
         known = store.stamps()
         keep_missing = keep_missing or folder.is_file()
         if not keep_missing:
             _check_folder(folder, paths, known, store.where)
-        _keep(store, root if not folder.is_file() or not known else None, plan.whitening)
+        _keep(store, root if not folder.is_file() or not known else None, plan)
         by_content = by_content or any(stamp.mark.startswith("sha256:") for stamp in known.values())
         look = _Look(root, describer, known, by_content)
         return _brought_up_to_date(store, paths, look, keep_missing, folder, progress)
@@ -204,7 +208,7 @@ class _Look:
         name = path.as_posix()
         if self.known.get(name) == stamp:
             return None
-        found = self.describer.describe(self.describer.read(self.root / path))
+        found = self.describer.describe(self.describer.read(self.root / path), name)
         label = printable(Path(path.parts[0])) if len(path.parts) > 1 else None
         return Entry(name, stamp, found.vector, found.parts, found.boxes, found.scores, label)
 
@@ -255,11 +259,13 @@ def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def _keep(store: VectorStore, root: Path | None, whitening: WhiteningFile | None) -> None:
-    """Keeps beside the vectors where the pictures are, and the whitening; a kill may have come between."""
+def _keep(store: VectorStore, root: Path | None, plan: IndexPlan) -> None:
+    """Keeps beside the vectors where the pictures are, and what they need; a kill may have come between."""
     kept = {FOLDER: os.fsencode(root.resolve())} if root else {}
-    if whitening is not None:
-        kept[WHITENING] = whitening_bytes(whitening)
+    if plan.whitening is not None:
+        kept[WHITENING] = whitening_bytes(plan.whitening)
+    if plan.votes is not None:
+        kept[VOTES] = votes_bytes(plan.votes)
     for name, data in kept.items():
         if store.attachment(name) != data:
             store.attach(name, data)

@@ -15,6 +15,7 @@ from dff_onnx.progress import Progress
 from dff_onnx.records import Fingerprint
 from dff_onnx.report.whitening_file import WhiteningFile, whitening_of
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
+from dff_onnx.runs.object_votes import stored_votes
 from dff_onnx.runs.opening import Opening, network_of, open_as
 from dff_onnx.store import Identity, VectorStore, open_store
 
@@ -82,7 +83,8 @@ def open_index(
         backbone = open_network_of(
             store.identity.fingerprint, store.where, model, opening, progress, settings.kind == "codes"
         )
-        describer = Describer(backbone, settings, whitening.whitening if whitening else None)
+        votes = stored_votes(store, settings.votes)
+        describer = Describer(backbone, settings, whitening.whitening if whitening else None, votes)
         check_dimensions(describer, store.identity, store.where)
         return OpenedIndex(store, describer)
     except BaseException:

@@ -27,14 +27,16 @@ from dff_onnx.retrieval import (
     mac,
     normalized,
     over_scales,
+    region_vectors,
     rmac,
     spoc,
     ucrow,
 )
+from dff_onnx.retrieval.saliency import feature_saliency, salient_regions
 from dff_onnx.runs.collect import rows_of
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings, Kind
 
-KINDS = [kind for kind in get_args(Kind) if kind != "codes"]  # test_codes
+KINDS = [kind for kind in get_args(Kind) if kind not in ("codes", "os-egm")]  # test_codes; needs a collection's votes
 POOLINGS = {"mac": mac, "spoc": spoc, "gem": gem, "crow": crow, "ucrow": ucrow}
 SMALL = DescriptorSettings(size=96, k=3)
 
@@ -68,7 +70,7 @@ def test_vectors_are_of_unit_length_and_as_long_as_is_said(kind: Any, whitened: 
     np.testing.assert_allclose(np.linalg.norm(found.vector), 1, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(found.parts, axis=1), 1, rtol=1e-5)
     assert len(found.parts) == len(found.boxes) == len(found.scores)
-    assert bool(len(found.parts)) == (kind in ("dff", "rmac"))
+    assert bool(len(found.parts)) == (kind in ("dff", "rmac", "fs-egm"))
 
 
 @pytest.mark.parametrize("kind", sorted(POOLINGS))
@@ -112,7 +114,34 @@ def test_the_concept_of_a_colour_has_the_box_of_its_square() -> None:
         assert np.abs(np.subtract((box.x0, box.y0, box.x1, box.y1), square)).max() <= 40
 
 
-@pytest.mark.parametrize("kind", ["dff", "rmac"])
+def test_fs_egm_adds_up_the_maxima_of_salient_regions_and_scores_them_by_their_saliency() -> None:
+    X = Colours()(picture(factor=2).pixels[None])
+    F = feature_saliency(X)[0]
+    expected = salient_regions(F)
+    found = describer("fs-egm").describe(picture(factor=2))
+    vectors = region_vectors(X, expected.windows)
+    assert len(found.boxes) == len(expected.windows) > 1
+    np.testing.assert_allclose(found.parts, vectors[0], rtol=1e-5)
+    np.testing.assert_allclose(found.vector, normalized(vectors.sum(axis=1))[0], rtol=1e-5)
+    assert found.scores == expected.scores
+    down, across = 128 / F.shape[0], 192 / F.shape[1]
+    for box, w in zip(found.boxes, expected.windows, strict=True):
+        corners = (w.x * across, w.y * down, (w.x + w.width) * across, (w.y + w.height) * down)
+        np.testing.assert_allclose((box.x0, box.y0, box.x1, box.y1), corners, atol=2)
+
+
+def test_os_egm_needs_votes_and_settings_that_name_them() -> None:
+    with pytest.raises(UsageError, match="needs the votes of a collection"):
+        DescriptorSettings("os-egm")
+    settings = DescriptorSettings("os-egm", votes="ab" * 32)
+    assert DescriptorSettings.from_dict("os-egm", settings.to_dict()) == settings
+    with pytest.raises(UsageError, match="needs the votes of a collection"):
+        Describer(Colours(), settings)
+    with pytest.raises(UsageError, match="no settings of 'fs-egm'"):
+        DescriptorSettings.from_dict("fs-egm", settings.to_dict())
+
+
+@pytest.mark.parametrize("kind", ["dff", "rmac", "fs-egm"])
 @pytest.mark.parametrize("scales", [(1.0,), (1.0, 0.5)])
 @pytest.mark.parametrize("size", [(64, 96), (33, 300), (32, 32), (250, 41)])
 def test_boxes_lie_inside_the_files_picture(kind: Any, scales: tuple[float, ...], size: tuple[int, int]) -> None:
@@ -134,7 +163,7 @@ def test_scales_are_added_up_and_parts_are_those_of_the_first(kind: Any) -> None
     np.testing.assert_allclose(both.vector, over_scales([one.vector[None], half.vector[None]])[0], atol=1e-6)
     assert both.parts.tobytes() == one.parts.tobytes() and both.boxes == one.boxes
     parts = describer(kind, scales=(1.0, 0.5)).part_vectors(picture(2, 96, 96))
-    assert len(parts) == len(describer(kind).part_vectors(picture(2, 96, 96))) * 2 or kind == "rmac"
+    assert len(parts) == len(describer(kind).part_vectors(picture(2, 96, 96))) * 2 or kind in ("rmac", "fs-egm")
     assert len(parts) > len(one.parts)
 
 
