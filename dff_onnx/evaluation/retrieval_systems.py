@@ -26,7 +26,7 @@ TITLES: Mapping[Kind, str] = {
 }
 
 
-WITH_PARTS: tuple[Kind, ...] = ("rmac", "dff")
+WITH_PARTS: tuple[Kind, ...] = ("rmac", "fs-egm", "dff")
 
 
 @dataclass(frozen=True, slots=True)
