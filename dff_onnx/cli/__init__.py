@@ -28,6 +28,7 @@ from dff_onnx.cli.label import label
 from dff_onnx.cli.layers import layers
 from dff_onnx.cli.masks import masks
 from dff_onnx.cli.models import models
+from dff_onnx.cli.objects import objects
 from dff_onnx.cli.quantize import quantize
 from dff_onnx.cli.run import run
 from dff_onnx.cli.search import search
@@ -49,7 +50,7 @@ app = typer.Typer(
 )
 for command in (
     run, apply, tree, cam, label, masks, export, features, fit, layers, cut, compile_, verify, quantize,
-    whiten, index, index_info, index_prepare, index_augment, search, doctor,
+    whiten, index, index_info, index_prepare, index_augment, search, objects, doctor,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
 app.add_typer(eval_, name="eval")

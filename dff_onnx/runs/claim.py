@@ -19,10 +19,11 @@ from dff_onnx.report.toml import to_toml
 
 RUN_FILE = "run.toml"
 # What runs of any kind leave, but for the pages of the report and the levels of a tree.
-FOLDERS = ("overlays", "label")
+FOLDERS = ("overlays", "label", "objects")
 FILES = (
     "results.json", "boxes.csv", "coco.json", "maps.npz", "bank.npz", "failures.json",
     "labels.json", "predictions.csv", "tree.json", "tree.svg", "search.html", "contact_sheet.png",
+    "objects.html", "objects.json",
 )  # fmt: skip
 LEVEL = re.compile("k[1-9][0-9]*")
 

@@ -31,7 +31,6 @@ from dff_onnx.npz_file import SHA256
 from dff_onnx.records import Box, Grid
 from dff_onnx.retrieval import (
     Whitening,
-    Whitening,
     Window,
     added_up,
     codes,

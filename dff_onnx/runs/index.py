@@ -283,7 +283,7 @@ def _settings_of_whitening(file: WhiteningFile, path: str) -> DescriptorSettings
 def _identity(describer: Describer, plan: IndexPlan) -> Identity:
     """What the index has to be; the store refuses another."""
     fingerprint, whitening = describer.activations.fingerprint, plan.whitening
-    if plan.identity is None and whitening is not None:
+    if plan.identity is None and whitening is not None and plan.votes is None:  # else it is the voting regions'
         check_whitening(whitening, fingerprint, plan.settings, plan.whitening_from)
     return Identity(
         fingerprint,

@@ -1,0 +1,190 @@
+"""Objects that come back in a collection, found without a query and without labels.
+
+Simeoni et al. (2017, arXiv:1709.04725): regions that are central in the graph of all regions show what a collection has
+in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.errors import UsageError
+from dff_onnx.progress import Progress, Silent
+from dff_onnx.report.objects_found import FoundObject, ObjectRegion, ObjectsFound
+from dff_onnx.retrieval import normalized
+from dff_onnx.retrieval.saliency import RegionVotes
+from dff_onnx.runs.claim import claimed, identity_of
+from dff_onnx.runs.descriptors import Describer, DescriptorSettings
+from dff_onnx.runs.index import Indexed, IndexPlan, index_folder
+from dff_onnx.runs.object_groups import greedy_groups
+from dff_onnx.runs.object_votes import ObjectVotes, votes_sha256
+from dff_onnx.runs.opened_index import stored_whitening
+from dff_onnx.runs.region_centrality import POWER, centrality, region_graph
+from dff_onnx.runs.write_objects import write_objects
+from dff_onnx.runs.write_search import needed_folder_of
+from dff_onnx.store import RegionRecord, VectorStore, check_not_empty, stored_identity
+
+MOST = 1000  # objects
+NEIGHBOURS = 20
+SHARE = 10  # at most a tenth of all regions are neighbours of one
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """What became of a collection.
+
+    Attributes:
+        found: the objects.
+        indexed: of the index of `os-egm` descriptors, None where none was asked for.
+    """
+
+    found: ObjectsFound
+    indexed: Indexed | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Collection:
+    """The regions of an index, and their votes."""
+
+    records: Sequence[RegionRecord]
+    labels: Sequence[str | None]
+    votes: ObjectVotes
+
+
+def collection_votes(store: VectorStore) -> ObjectVotes:
+    """What the regions of an index of `fs-egm` descriptors have to say of other pictures.
+
+    Raises:
+        UsageError: for an index of other descriptors.
+        StoreError: when it has no regions, or is damaged.
+    """
+    return _collection(store).votes
+
+
+def objects(
+    store: VectorStore,
+    describer: Describer,
+    out: Path,
+    top: int = 20,
+    *,
+    folder: Path | None = None,
+    index: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Objects:
+    """Finds the objects of an index, and writes pictures of them, `objects.json` and `objects.html`.
+
+    Args:
+        store, describer: an index of `fs-egm` descriptors, as `open_index` gives it.
+        out: the folder.
+        top: objects at most.
+        folder: of the index's pictures; by default where the index says that they are.
+        index: where the pictures are indexed anew, as `os-egm` descriptors: a file, or `postgresql://...`.
+        overwrite: whether objects of other settings in `out` may be replaced.
+        progress: follows the stages.
+
+    Raises:
+        UsageError: for an index of other descriptors; when `out` holds something else; when nobody says where the
+            pictures are.
+        StoreError: when the index has no regions or is damaged, or `index` is one of other vectors.
+        OutputError: when something cannot be written.
+    """
+    if not 1 <= top <= MOST:
+        raise UsageError(f"--top: 1 to {MOST} objects can be shown, found {top}")
+    progress = progress or Silent()
+    _check_kind(store)
+    root = needed_folder_of(store, folder)
+    kept = {"index": store.where, "state": store.state(), "top": top}
+    with claimed(out, root, identity_of(root, kept, store.identity.fingerprint), overwrite):
+        progress.start("finding objects")
+        with single_threaded_blas():
+            collection = _collection(store)
+            found = _found(store, collection, top)
+    found = write_objects(found, root, out, replace(describer, **_as_os(describer, collection.votes)), progress)
+    if index is None:
+        return Objects(found)
+    return Objects(found, _indexed(store, describer, root, index, collection.votes, progress))
+
+
+def _as_os(describer: Describer, votes: ObjectVotes) -> dict[str, Any]:
+    """What makes a describer of `fs-egm` one of `os-egm`."""
+    usual = describer.settings
+    return {
+        "settings": DescriptorSettings("os-egm", usual.size, scales=usual.scales, votes=votes_sha256(votes)),
+        "votes": votes,
+    }
+
+
+def _indexed(
+    store: VectorStore,
+    describer: Describer,
+    root: Path,
+    where: str | Path,
+    votes: ObjectVotes,
+    progress: Progress,
+) -> Indexed:
+    settings: DescriptorSettings = _as_os(describer, votes)["settings"]
+    plan = IndexPlan(
+        stored_identity(where), settings, stored_whitening(store), store.identity.dtype, store.where, votes
+    )
+    return index_folder(root, where, describer.activations, plan, progress=progress)
+
+
+def _check_kind(store: VectorStore) -> None:
+    if store.identity.descriptor != "fs-egm":
+        raise UsageError(
+            f"{store.where}: has descriptors of the kind {store.identity.descriptor!r}, and objects are found among "
+            "the regions of fs-egm; make an index with `dff-onnx index --descriptor fs-egm`"
+        )
+
+
+def _collection(store: VectorStore) -> _Collection:
+    _check_kind(store)
+    check_not_empty(store, "regions")
+    ids, vectors = list[int](), list[NDArray[np.float32]]()
+    for block in store.blocks("regions"):
+        ids += block.ids.tolist()
+        vectors.append(np.asarray(block.vectors, np.float32))
+    records = store.regions(ids)
+    numbers, owners = np.unique([record.image for record in records], return_inverse=True)
+    images = store.images(numbers.tolist())
+    rows = np.asarray(normalized(np.concatenate(vectors)), np.float32)
+    scores = np.clip([record.score for record in records], 0, None)
+    neighbours = max(2, min(NEIGHBOURS, len(records) // SHARE))
+    regions = RegionVotes(rows, owners.astype(np.int64), scores, centrality(rows, neighbours))
+    votes = ObjectVotes(regions, tuple(image.path for image in images), store.state(), neighbours)
+    return _Collection(records, [image.label for image in images], votes)
+
+
+def _found(store: VectorStore, collection: _Collection, top: int) -> ObjectsFound:
+    votes, records = collection.votes, collection.records
+    regions = votes.regions
+    graph = region_graph(regions.vectors, votes.neighbours)
+    groups = greedy_groups(graph, regions.centralities, regions.owners, [one.box for one in records], top)
+
+    def told(region: int, seed: int) -> ObjectRegion:
+        owner = int(regions.owners[region])
+        alike = 1.0 if region == seed else float(graph[seed, region]) ** (1 / POWER)
+        record = records[region]
+        return ObjectRegion(
+            votes.paths[owner], record.box, float(regions.scores[region]), float(regions.centralities[region]),
+            alike, record.id, collection.labels[owner],
+        )  # fmt: skip
+
+    counts = store.counts()
+    return ObjectsFound(
+        tuple(
+            FoundObject(number, tuple(told(region, group[0]) for region in group))
+            for number, group in enumerate(groups, 1)
+        ),
+        counts.images,
+        counts.regions,
+        {"top": top, "neighbours": votes.neighbours},
+    )
