@@ -16,12 +16,12 @@ class ShownObject:
 
     Attributes:
         found: the object.
-        overlay: the picture of its most central region, and its saliency.
+        whole: the picture of its most central region, and the same with its object saliency.
         crops: what is in its regions, the first of them.
     """
 
     found: FoundObject
-    overlay: Tile
+    whole: tuple[Tile, ...]
     crops: tuple[Tile, ...]
 
 
@@ -36,7 +36,7 @@ def objects_page(found: ObjectsFound, folder: str, shown: Sequence[ShownObject])
     facts = [
         ("Searched", f"{found.images} images, {found.regions} regions"),
         ("Found", f"{len(found.objects)} objects in at least two images"),
-        ("Graph", f"{found.settings.get('neighbours', '?')} neighbours a region, mutual"),
+        ("Graph", f"{found.settings.get('neighbours', '?')} neighbours of each region, mutual"),
     ]
     facts += [("Could not be read", path) for path, _ in found.failures]
     main = "\n".join(map(_section, shown)) or "<p>No region comes back in another image.</p>"
@@ -50,6 +50,6 @@ def _section(one: ShownObject) -> str:
     told += f"; the first {len(one.crops)} are shown" if more else ""
     return (
         f'<section aria-labelledby="object-{number}"><h2 id="object-{number}">Object {number}</h2>'
-        f'<p class="muted">{safe(told)}</p><ul class="grid">{tile_item(one.overlay)}'
-        f"{''.join(map(tile_item, one.crops))}</ul></section>"
+        f'<p class="muted">{safe(told)}</p><ul class="grid">'
+        f"{''.join(map(tile_item, one.whole + one.crops))}</ul></section>"
     )

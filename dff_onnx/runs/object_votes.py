@@ -34,7 +34,7 @@ class ObjectVotes:
         regions: with owners 0 to the number of paths, less one.
         paths: of the pictures, relative to the collection's folder, as `os.fsdecode` gives them.
         state: of the index that they were made of, see `VectorStore.state`.
-        neighbours: of each region in the graph that its centrality comes from.
+        neighbours: of each region, itself counted, in the graph that its centrality comes from.
 
     Raises:
         RefusedError: when these do not belong together.

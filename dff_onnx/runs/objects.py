@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.errors import UsageError
@@ -32,8 +33,10 @@ from dff_onnx.runs.write_search import needed_folder_of
 from dff_onnx.store import RegionRecord, VectorStore, check_not_empty, stored_identity
 
 MOST = 1000  # objects
-NEIGHBOURS = 20
-SHARE = 10  # at most a tenth of all regions are neighbours of one
+# Of a region in the graph, itself counted; in a small collection a tenth of all regions, but not too few.
+NEIGHBOURS, FEWEST, SHARE = 20, 6, 10
+# Cosine below which neighbours show different things: in a small collection some neighbour is always the nearest.
+ALIKE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ def _collection(store: VectorStore) -> _Collection:
     images = store.images(numbers.tolist())
     rows = np.asarray(normalized(np.concatenate(vectors)), np.float32)
     scores = np.clip([record.score for record in records], 0, None)
-    neighbours = max(2, min(NEIGHBOURS, len(records) // SHARE))
+    neighbours = min(NEIGHBOURS, max(FEWEST, len(records) // SHARE))
     regions = RegionVotes(rows, owners.astype(np.int64), scores, centrality(rows, neighbours))
     votes = ObjectVotes(regions, tuple(image.path for image in images), store.state(), neighbours)
     return _Collection(records, [image.label for image in images], votes)
@@ -167,15 +170,17 @@ def _found(store: VectorStore, collection: _Collection, top: int) -> ObjectsFoun
     votes, records = collection.votes, collection.records
     regions = votes.regions
     graph = region_graph(regions.vectors, votes.neighbours)
-    groups = greedy_groups(graph, regions.centralities, regions.owners, [one.box for one in records], top)
+    alike = csr_array(graph.multiply(graph >= ALIKE**POWER))
+    alike.eliminate_zeros()
+    groups = greedy_groups(alike, regions.centralities, regions.owners, [one.box for one in records], top)
 
     def told(region: int, seed: int) -> ObjectRegion:
         owner = int(regions.owners[region])
-        alike = 1.0 if region == seed else float(graph[seed, region]) ** (1 / POWER)
+        similarity = 1.0 if region == seed else float(graph[seed, region]) ** (1 / POWER)
         record = records[region]
         return ObjectRegion(
             votes.paths[owner], record.box, float(regions.scores[region]), float(regions.centralities[region]),
-            alike, record.id, collection.labels[owner],
+            similarity, record.id, collection.labels[owner],
         )  # fmt: skip
 
     counts = store.counts()

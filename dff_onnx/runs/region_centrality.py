@@ -37,7 +37,7 @@ def centrality(vectors: NDArray[np.float32], k: int) -> NDArray[np.float64]:
 
     Args:
         vectors: `(r, d)` of unit length.
-        k: neighbours of each.
+        k: neighbours of each, itself counted.
 
     Returns:
         `(r,)`, `>= 0`; 0.01 for a region without neighbours.

@@ -53,7 +53,7 @@ class _Writer:
         files = output_names(names, ".png")
         crops = [self._crop(region, self.out / CROPS / file) for region, file in zip(regions, files, strict=True)]
         name = output_names([Path(f"{one.number:04}-{Path(regions[0].path).name}")], ".png")[0]
-        return ShownObject(one, self._overlay(one, self.out / OVERLAYS / name), tuple(crops))
+        return ShownObject(one, self._whole(one, self.out / OVERLAYS / name), tuple(crops))
 
     def _read(self, region: ObjectRegion) -> tuple[Pixels, tuple[int, int]] | None:
         path = self.folder / region.path
@@ -66,7 +66,7 @@ class _Writer:
 
     def _crop(self, region: ObjectRegion, file: Path) -> Tile:
         """What is inside the box."""
-        name, heading = printable(Path(region.path)), f"{region.similarity:.3f}"
+        name, heading = printable(Path(region.path)), f"similarity {region.similarity:.3f}"
         read = self._read(region)
         box = None if read is None else shown_box(region.box, read[1], read[0])
         if read is None or box is None:
@@ -78,20 +78,23 @@ class _Writer:
         write_atomically(file, encode_png(pixels))
         return Tile(name, heading, pixels, pixels.shape[:2])
 
-    def _overlay(self, one: FoundObject, file: Path) -> Tile:
+    def _whole(self, one: FoundObject, file: Path) -> tuple[Tile, ...]:
         """The picture of the most central region, with its box, and with its object saliency."""
         region = one.regions[0]
-        name, heading = printable(Path(region.path)), "most central region, and object saliency"
+        name, heading = printable(Path(region.path)), "most central region"
         read = self._read(region)
         if read is None:
-            return Tile(name, heading, None, (1, 1))
+            return (Tile(name, heading, None, (1, 1)),)
         picture, original = read
         heat = self._heat(region)[None]
         box = shown_box(region.box, original, picture)
         drawn = overlay(picture, heat, [colour(0)], [f"object {one.number}"], "scale: this picture", [box])
         write_atomically(file, encode_png(drawn))
         small = painted(within(picture, SIDE), heat, [colour(0)])
-        return Tile(name, heading, picture, original, (region.box,), small)
+        return (
+            Tile(name, heading, picture, original, (region.box,)),
+            Tile(name, "object saliency", small, small.shape[:2]),
+        )
 
     def _heat(self, region: ObjectRegion) -> NDArray[np.float32]:
         """Object saliency, 1 at the peak; zeros where nobody votes."""
@@ -139,5 +142,5 @@ def write_objects(
 def _sheet(shown: Sequence[ShownObject]) -> list[Tile]:
     """The most central region of every object."""
     return [
-        replace(one.crops[0], heading=f"object {one.found.number}: {len(one.found.regions)} pictures") for one in shown
+        replace(one.crops[0], heading=f"object {one.found.number}: {len(one.found.regions)} images") for one in shown
     ]
