@@ -14,8 +14,9 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,15 @@ from dff_onnx.backbone.embedded import embedded_model
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.cam.class_maps import ranked_classes
 from dff_onnx.concepts.directions import centre_prior
-from dff_onnx.datasets.dataset import DataSet
+from dff_onnx.datasets.dataset import DataSet, box_around
 from dff_onnx.datasets.icoseg import read_icoseg
 from dff_onnx.errors import ModelError
 from dff_onnx.files import walk_pictures
 from dff_onnx.images import Resize, read_size
 from dff_onnx.maps import upsample
-from dff_onnx.metrics import bootstrap_interval, paired_permutation, saliency_precision
-from dff_onnx.records import Grid
-from dff_onnx.retrieval import Whitening, learn_whitening, region_vectors
+from dff_onnx.metrics import average_precision, bootstrap_interval, box_iou, paired_permutation, saliency_precision
+from dff_onnx.records import Box, Grid
+from dff_onnx.retrieval import Whitening, learn_whitening, mac, normalized, rank, region_vectors, rmac
 from dff_onnx.retrieval.saliency import RegionVotes, feature_saliency, salient_regions
 from dff_onnx.runs.classifier import Classifier, open_classifier
 from dff_onnx.runs.collect import checked_activations
@@ -45,13 +46,14 @@ from dff_onnx.runs.discover import discover
 from dff_onnx.runs.object_votes import ObjectVotes
 from dff_onnx.runs.objects import NEIGHBOURS
 from dff_onnx.runs.region_centrality import centrality
-from dff_onnx.runs.salient_parts import saliency_map
+from dff_onnx.runs.salient_parts import found_regions, saliency_map
 from dff_onnx.runs.settings import Settings
 
 SIZE = 320
 OTHERS = 300  # photographs that the whitening is learnt on
 
 Map = NDArray[np.floating]
+Voters = tuple[ObjectVotes, Whitening | None]
 
 
 @dataclass
@@ -93,16 +95,19 @@ def main() -> None:
         file = embedded_model() if name == "compact" else data / "models" / f"{name}.onnx"
         layer = None if name == "compact" else "/fires.7/Concat_output_0"
         backbone = Backbone.open(file, layer, threads=2)
-        print_table(name, measure(dataset, backbone, data, file), time.perf_counter() - started)
+        describer = Describer(backbone, DescriptorSettings("fs-egm", SIZE))
+        pictures = list(read(dataset, describer))
+        whitening = learned(describer, data / "photos")
+        votes = {"OS": (collected(pictures, None), None), "OS, whitened": (collected(pictures, whitening), whitening)}
+        found = measure(pictures, votes, describer, file)
+        print_table(name, found, time.perf_counter() - started)
+        print_regions(pictures)
+        print_retrieval(pictures, votes)
 
 
-def measure(dataset: DataSet, backbone: Backbone, data: Path, file: Path) -> Precisions:
+def measure(pictures: list[Shown], votes: Mapping[str, Voters], describer: Describer, file: Path) -> Precisions:
     """All systems on all pictures."""
     found = Precisions()
-    describer = Describer(backbone, DescriptorSettings("fs-egm", SIZE))
-    pictures = list(read(dataset, describer))
-    whitening = learned(describer, data / "photos")
-    votes = {"OS": (collected(pictures, None), None), "OS, whitened": (collected(pictures, whitening), whitening)}
     for number, one in enumerate(pictures):
         grid = Grid(*one.X.shape[2:])
         found.add("uniform", one.group, np.ones((1, 1)), one.truth)
@@ -112,7 +117,7 @@ def measure(dataset: DataSet, backbone: Backbone, data: Path, file: Path) -> Pre
         for system, (voters, white) in votes.items():
             found.add(system, one.group, saliency_map(one.X, voters, white, own=number), one.truth)
     add_class_maps(found, pictures, describer, file)
-    add_discovered(found, pictures, backbone)
+    add_discovered(found, pictures, describer)
     return found
 
 
@@ -135,11 +140,11 @@ def learned(describer: Describer, folder: Path) -> Whitening:
 
 def collected(pictures: list[Shown], whitening: Whitening | None) -> ObjectVotes:
     """The regions of all pictures."""
-    regions = [salient_regions(feature_saliency(one.X)[0]) for one in pictures]
-    parts = [region_vectors(one.X, of.windows, whitening)[0] for one, of in zip(pictures, regions, strict=True)]
+    salient = [salient_regions(feature_saliency(one.X)[0]) for one in pictures]
+    parts = [region_vectors(one.X, of.windows, whitening)[0] for one, of in zip(pictures, salient, strict=True)]
     vectors = np.asarray(np.concatenate(parts), np.float32)
     owners = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    scores = np.concatenate([of.scores for of in regions])
+    scores = np.concatenate([of.scores for of in salient])
     votes = RegionVotes(vectors, owners, scores, centrality(vectors, NEIGHBOURS))
     return ObjectVotes(votes, tuple(str(one.path) for one in pictures), "none", NEIGHBOURS)
 
@@ -157,7 +162,7 @@ def add_class_maps(found: Precisions, pictures: list[Shown], describer: Describe
         found.add("CAM, first class", one.group, classifier.mapping.maps(A, first)[0, 0], one.truth)
 
 
-def add_discovered(found: Precisions, pictures: list[Shown], backbone: Backbone) -> None:
+def add_discovered(found: Precisions, pictures: list[Shown], describer: Describer) -> None:
     """DFF with one concept and the foreground, group by group."""
     truths = {one.path: one.truth for one in pictures}
     ways = {
@@ -166,7 +171,7 @@ def add_discovered(found: Precisions, pictures: list[Shown], backbone: Backbone)
     }
     for system, settings in ways.items():
         for folder in sorted({one.path.parent for one in pictures}):
-            group = discover(folder, backbone, settings)
+            group = discover(folder, describer.activations, settings)
             for index, path in enumerate(group.paths):
                 found.add(system, folder.name, group.maps(index)[0][0], truths[folder / path])
 
@@ -199,6 +204,60 @@ def print_table(name: str, found: Precisions, seconds: float) -> None:
 def reference_mean(found: Precisions) -> float:
     """Of feature saliency."""
     return bootstrap_interval(found.of["FS"], np.ones(len(found.of["FS"])), found.groups["FS"]).estimate
+
+
+def print_regions(pictures: list[Shown]) -> None:
+    """Boxes of regions and the mask's box, for several settings of the mixture."""
+    print("\nregions of FS      a picture   heaviest: IoU   best: IoU   best: > 0.5   cells of the map")
+    truths = [box_around(one.truth) for one in pictures]
+    for expansion, overlap in product((0.0, 0.1, 0.25, 0.5), (0.5, 0.6)):
+        number, ious, shares = list[int](), list[list[float]](), list[float]()
+        for one, truth in zip(pictures, truths, strict=True):
+            F = feature_saliency(one.X)[0]
+            found = salient_regions(F, expansion, overlap).windows
+            down, across = one.truth.shape[0] / F.shape[0], one.truth.shape[1] / F.shape[1]
+            corners = [(w.x * across, w.y * down, (w.x + w.width) * across, (w.y + w.height) * down) for w in found]
+            boxes = [Box(*map(round, four)) for four in corners]
+            ious.append([0.0 if truth is None else box_iou(box, truth) for box in boxes])
+            number.append(len(found))
+            shares += [w.height * w.width / F.size for w in found]
+        first, best = np.mean([of[0] for of in ious]), np.asarray([max(of) for of in ious])
+        print(
+            f"lambda {expansion:4.2f} tau {overlap:3.1f} {np.mean(number):8.2f} {first:15.3f} {best.mean():11.3f} "
+            f"{(best > 0.5).mean():13.3f} {np.mean(shares):18.3f}"
+        )
+
+
+def print_retrieval(pictures: list[Shown], votes: Mapping[str, Voters]) -> None:
+    """Mean average precision of descriptors; a picture of the collection has no votes from its own regions."""
+    print("\nmean average precision, each picture asks for the others of its group")
+    white = votes["OS, whitened"][1]
+    plain = {
+        "MAC": [normalized(mac(one.X)) for one in pictures],
+        "R-MAC": [rmac(one.X) for one in pictures],
+        "R-MAC, whitened": [rmac(one.X, whitening=white) for one in pictures],
+        "FS.EGM": [summed(one, None, None, 0) for one in pictures],
+        "FS.EGM, whitened": [summed(one, None, white, 0) for one in pictures],
+    }
+    for system, (voters, of) in votes.items():
+        name = system.replace("OS", "OS.EGM")
+        plain[name] = [summed(one, voters, of, number) for number, one in enumerate(pictures)]
+    groups = np.asarray([one.group for one in pictures])
+    for system, rows in plain.items():
+        vectors = np.asarray(np.concatenate(rows), np.float32)
+        figures = list[float]()
+        for query, order in enumerate(np.asarray(rank(vectors, vectors, len(vectors)).indices)):
+            others = order[order != query]
+            hits = np.flatnonzero(groups[others] == groups[query])
+            figures.append(average_precision(hits.tolist(), len(hits)))
+        print(f"{system:<20} {np.mean([np.mean(np.asarray(figures)[groups == one]) for one in np.unique(groups)]):.3f}")
+
+
+def summed(one: Shown, votes: ObjectVotes | None, whitening: Whitening | None, own: int) -> NDArray[np.float32]:
+    """The maxima of a picture's regions added up, `(1, d)`."""
+    windows = found_regions(one.X, votes, whitening, own).windows
+    total: NDArray[np.float32] = normalized(region_vectors(one.X, windows, whitening).sum(axis=1))
+    return total
 
 
 if __name__ == "__main__":
