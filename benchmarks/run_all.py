@@ -39,6 +39,7 @@ def main() -> int:
             [python, str(HERE / "quantize.py"), "steps", "groups", "speed"],
             [python, str(HERE / "where.py")],
             [python, str(HERE / "retrieval.py")],
+            [python, str(HERE / "saliency.py")],
         ]
         return _run(commands)
 

@@ -3,8 +3,12 @@
     DFF_ONNX_DATA=... python benchmarks/saliency.py [compact|squeezenet1_1 ...]
 
 Saliency precision: the sum of a map inside the mask, as a share of its sum over the picture; the mean over a group's
-pictures, then over groups. All maps are made of the same pictures, 320 pixels on the longer side. Votes for object
-saliency come from all groups together, without labels. Class maps are those of each picture's first class.
+pictures, then over groups. All maps are made of the same pictures, 320 pixels on the longer side; what is below zero
+counts as zero. Votes for object saliency come from all groups together, without labels. Whitenings keep 128 dimensions
+of the regions of 300 other photographs. Class maps are those of each picture's first class.
+
+Two more tables say what becomes of the maps: boxes of regions beside the mask's box, and mean average precision when
+each picture asks for the others of its group.
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ from dff_onnx.runs.salient_parts import found_regions, saliency_map
 from dff_onnx.runs.settings import Settings
 
 SIZE = 320
-OTHERS = 300  # photographs that the whitening is learnt on
+OTHERS, DIMENSIONS = 300, 128  # photographs that the whitening is learnt on, and what it keeps
 
 Map = NDArray[np.floating]
 Voters = tuple[ObjectVotes, Whitening | None]
@@ -135,7 +139,9 @@ def read(dataset: DataSet, describer: Describer) -> Iterator[Shown]:
 def learned(describer: Describer, folder: Path) -> Whitening:
     """The whitening of the regions of other photographs."""
     paths = walk_pictures(folder)[:OTHERS]
-    return learn_whitening(np.concatenate([describer.part_vectors(describer.read(folder / path)) for path in paths]))
+    vectors = np.concatenate([describer.part_vectors(describer.read(folder / path)) for path in paths])
+    # There are hardly more regions than channels: all directions of so few would be noise.
+    return learn_whitening(vectors, DIMENSIONS)
 
 
 def collected(pictures: list[Shown], whitening: Whitening | None) -> ObjectVotes:
