@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,6 +45,7 @@ class ObjectVotes:
     paths: tuple[str, ...]
     state: str
     neighbours: int
+    _numbers: Mapping[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         owners = np.asarray(self.regions.owners)
@@ -51,10 +53,11 @@ class ObjectVotes:
             raise RefusedError(f"a region belongs to none of the {len(self.paths)} pictures")
         if len(set(self.paths)) != len(self.paths) or type(self.neighbours) is not int or self.neighbours < 1:
             raise RefusedError("what it says of its pictures or of its graph is damaged")
+        object.__setattr__(self, "_numbers", {path: number for number, path in enumerate(self.paths)})
 
     def number_of(self, path: str) -> int | None:
         """A picture's number among the owners, None for one that has no regions here."""
-        return self.paths.index(path) if path in self.paths else None
+        return self._numbers.get(path)
 
 
 def votes_bytes(votes: ObjectVotes) -> bytes:

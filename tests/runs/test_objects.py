@@ -14,6 +14,7 @@ from PIL import Image
 
 from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.report.search_found import Part
+from dff_onnx.report.whitening_file import read_whitening
 from dff_onnx.retrieval import normalized, region_vectors
 from dff_onnx.retrieval.saliency import RegionVotes, cell_vectors, feature_saliency, object_saliency, salient_regions
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
@@ -22,6 +23,7 @@ from dff_onnx.runs.object_votes import VOTES, ObjectVotes, stored_votes, votes_b
 from dff_onnx.runs.objects import collection_votes, objects
 from dff_onnx.runs.region_centrality import centrality
 from dff_onnx.runs.search import search
+from dff_onnx.runs.whiten import write_whitening
 from dff_onnx.store import VectorStore, open_store, write_store
 
 RED, GREEN, BLUE = (230, 20, 20), (20, 200, 20), (30, 30, 220)
@@ -176,6 +178,20 @@ def test_an_index_of_what_comes_back_is_searched_and_follows_its_folder(scenes: 
         found = search(store, describer, Part(scenes / "0.png"))
         assert {one.path for one in found.results[:5]} == {"0.png", "1.png", "2.png", "4.png", "5.png"}
         assert found.results[-1].path == "3.png"
+
+
+def test_what_whitened_the_regions_whitens_what_is_made_of_their_votes(scenes: Path, tmp_path: Path) -> None:
+    plain = Describer(Colours(), SETTINGS)
+    write_whitening(scenes, tmp_path / "w.npz", plain, 2)
+    where, new = tmp_path / "white.db", tmp_path / "new.db"
+    index_folder(scenes, where, Colours(), plan_index(where, whitening=tmp_path / "w.npz"))
+    with open_store(where) as store:
+        whitening = read_whitening(tmp_path / "w.npz").whitening
+        objects(store, replace(plain, whitening=whitening), tmp_path / "out", index=new)
+        wanted = store.identity
+    with open_store(new) as store:
+        assert (store.identity.whitening, store.identity.dimensions) == (wanted.whitening, 2)
+    assert index_folder(scenes, new, Colours(), plan_index(new)).unchanged == 5
 
 
 def test_votes_that_are_missing_or_others_are_refused(scenes: Path, tmp_path: Path) -> None:

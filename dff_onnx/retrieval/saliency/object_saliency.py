@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import double, like
+from dff_onnx.arrays.helpers import count, cumulative_sum, double, like
 from dff_onnx.errors import ArrayError, UsageError
 from dff_onnx.retrieval.pooling import checked, normalized
 from dff_onnx.retrieval.ranking import rank
@@ -85,13 +85,16 @@ def object_saliency(
     if neighbours < 1:
         raise UsageError(f"object saliency: at least one neighbour is needed, found {neighbours}")
     xp = namespace_of(F, cells, votes.vectors)
-    voters = _voters(votes, own)
-    if not voters.shape[0]:
+    if not votes.vectors.shape[0]:
         return xp.zeros_like(double(F))
-    worth = xp.take(double(votes.scores) * double(votes.centralities), voters)
-    nearest = rank(cells, xp.take(votes.vectors, voters, axis=0), neighbours)
-    alike = xp.clip(double(nearest.scores), 0, None) ** POWER
+    mine = votes.owners == (-1 if own is None else own)
+    # As many more as might be the picture's own are asked for: all vectors without these would be a copy a picture.
+    nearest = rank(cells, votes.vectors, neighbours + count(mine))
     places = xp.reshape(nearest.indices, (-1,))
+    allowed = xp.reshape(xp.take(xp.astype(~mine, xp.int64), places), nearest.indices.shape)
+    counted = (allowed > 0) & (cumulative_sum(allowed) <= neighbours)
+    worth = double(votes.scores) * double(votes.centralities)
+    alike = xp.clip(double(nearest.scores), 0, None) ** POWER * xp.astype(counted, xp.float64)
     total = xp.sum(alike * xp.reshape(xp.take(worth, places), alike.shape), axis=1)
     return double(F) * xp.reshape(total, (height, width))
 
@@ -125,9 +128,3 @@ def _largest_of_three(X: Array, axis: int) -> Array:
     near = [np.clip(np.arange(side) + step, 0, side - 1) for step in (-1, 1)]
     before, after = (xp.take(X, like(places, X, xp.int64), axis=axis) for places in near)
     return xp.maximum(xp.maximum(before, X), after)
-
-
-def _voters(votes: RegionVotes, own: int | None) -> Array:
-    """The regions that have a vote."""
-    xp = namespace_of(votes.owners)
-    return xp.nonzero(votes.owners != (-1 if own is None else own))[0]
