@@ -31,8 +31,8 @@ def blobs(shape: tuple[int, int], means: Any, spreads: Any, heights: Any) -> Any
 def planted(seed: int, noise: float) -> tuple[Any, Any, Any]:
     """A map of one to four blobs apart from each other, every cell off by a share: the map, its means and spreads."""
     rng = np.random.default_rng(seed)
-    shape, number = tuple(rng.integers(24, 40, 2).tolist()), int(rng.integers(1, 5))
     while True:
+        shape, number = tuple(rng.integers(44, 56, 2).tolist()), int(rng.integers(1, 5))
         means = rng.uniform(5, np.array(shape) - 6, (number, 2))
         spreads = rng.uniform(1.2, 2.2, number)
         apart = np.linalg.norm(means[:, None] - means, axis=2) + np.diag([100.0] * number)

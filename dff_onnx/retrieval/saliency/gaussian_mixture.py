@@ -102,7 +102,7 @@ def responsibilities(cells: Array, mixture: Mixture) -> Array:
 
 
 def expanded(mass: Array, cells: Array, mixture: Mixture, expansion: float = EXPANSION) -> Mixture:
-    """One step of expectation and maximization in which components expand (AGM, eq. 11 to 13).
+    """One step of expectation and maximization in which components expand.
 
     A component's scatter is that inside the cells that it accounts for best, and that outside; the inside counts
     `1 - expansion` times its share. A component without an outside has nowhere to expand to.
@@ -137,7 +137,7 @@ def expanded(mass: Array, cells: Array, mixture: Mixture, expansion: float = EXP
 
 
 def purged(mixture: Mixture, overlap: float = OVERLAP) -> Mixture:
-    """The components, by falling weight, that are more than the larger ones already say (AGM, eq. 15 to 17).
+    """The components, by falling weight, that are more than the larger ones already say.
 
     Args:
         mixture: in any order.
