@@ -142,11 +142,12 @@ def test_votes_are_the_regions_of_the_index_with_their_saliency_and_centrality(s
     np.testing.assert_allclose(votes.regions.centralities, expected)
 
 
-def by_hand(votes: ObjectVotes, path: Path) -> Any:
-    """The descriptor of a picture of the collection, its own regions without a vote."""
+def by_hand(votes: ObjectVotes, path: Path) -> tuple[Any, tuple[float, ...]]:
+    """The descriptor of a picture of the collection and the scores of its regions, its own without a vote."""
     X = Colours()(np.asarray(Image.open(path))[None])
     S = object_saliency(feature_saliency(X)[0], cell_vectors(X)[0], votes.regions, own=votes.number_of(path.name))
-    return normalized(region_vectors(X, salient_regions(S).windows).sum(axis=1))[0]
+    found = salient_regions(S)
+    return normalized(region_vectors(X, found.windows).sum(axis=1))[0], found.scores
 
 
 def test_pictures_are_indexed_anew_by_what_comes_back(scenes: Path, tmp_path: Path) -> None:
@@ -159,7 +160,9 @@ def test_pictures_are_indexed_anew_by_what_comes_back(scenes: Path, tmp_path: Pa
         assert votes is not None
         (block,) = store.blocks("images")
         for vector, record in zip(block.vectors, store.images(block.ids.tolist()), strict=True):
-            np.testing.assert_allclose(vector, by_hand(votes, scenes / record.path), atol=2e-3)
+            expected, scores = by_hand(votes, scenes / record.path)
+            np.testing.assert_allclose(vector, expected, atol=2e-3)
+            np.testing.assert_allclose([one.score for one in store.regions_of(record.id)], scores, rtol=1e-5)
         # The blue square comes back nowhere: it is no region any more.
         blue = store.find("4.png")
         assert blue is not None and [region.box.x0 >= 100 for region in store.regions_of(blue.id)] == [True]
@@ -207,6 +210,18 @@ def test_votes_that_are_missing_or_others_are_refused(scenes: Path, tmp_path: Pa
     changed = replace(plan, identity=None, settings=replace(plan.settings, votes=votes_sha256(other)), votes=other)
     with pytest.raises(StoreError, match="cannot be compared"):
         index_folder(scenes, where, Colours(), changed)
+
+
+def test_a_picture_of_the_collection_has_no_votes_from_its_own_regions_and_a_query_has_all(scenes: Path) -> None:
+    red, blue = (normalized(Colours()(np.full((1, 8, 8, 3), one, np.uint8))[:, :, 0, 0])[0] for one in (RED, BLUE))
+    regions = RegionVotes(np.stack([blue, red]), np.array([0, 1]), np.ones(2), np.array([100.0, 1.0]))
+    votes = ObjectVotes(regions, ("4.png", "0.png"), "none", 2)
+    describer = Describer(Colours(), DescriptorSettings("os-egm", 160, votes=votes_sha256(votes)), None, votes)
+    picture = describer.read(scenes / "4.png")  # blue on the left, red on the right
+    own, query = describer.describe(picture, "4.png"), describer.describe(picture)
+    assert all(box.x0 > 60 for box in own.boxes) and all(box.x1 < 100 for box in query.boxes)
+    # An index knows its pictures by their names.
+    assert describer.describe(picture, "other.png").boxes == query.boxes
 
 
 def test_where_nobody_votes_regions_are_those_of_feature_saliency(scenes: Path) -> None:
