@@ -42,6 +42,7 @@ from dff_onnx.maps import upsample
 from dff_onnx.metrics import average_precision, bootstrap_interval, box_iou, paired_permutation, saliency_precision
 from dff_onnx.records import Box, Grid
 from dff_onnx.retrieval import Whitening, learn_whitening, mac, normalized, rank, region_vectors, rmac
+from dff_onnx.retrieval.graphs import graph_of, katz_centrality
 from dff_onnx.retrieval.saliency import RegionVotes, feature_saliency, salient_regions
 from dff_onnx.runs.classifier import Classifier, open_classifier
 from dff_onnx.runs.collect import checked_activations
@@ -49,7 +50,6 @@ from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.object_votes import ObjectVotes
 from dff_onnx.runs.objects import NEIGHBOURS
-from dff_onnx.runs.region_centrality import centrality
 from dff_onnx.runs.salient_parts import found_regions, saliency_map
 from dff_onnx.runs.settings import Settings
 
@@ -151,7 +151,7 @@ def collected(pictures: list[Shown], whitening: Whitening | None) -> ObjectVotes
     vectors = np.asarray(np.concatenate(parts), np.float32)
     owners = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     scores = np.concatenate([of.scores for of in salient])
-    votes = RegionVotes(vectors, owners, scores, centrality(vectors, NEIGHBOURS))
+    votes = RegionVotes(vectors, owners, scores, katz_centrality(graph_of(vectors, NEIGHBOURS)))
     return ObjectVotes(votes, tuple(str(one.path) for one in pictures), "none", NEIGHBOURS)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from dff_onnx.arrays.sparse import Sparse
 from dff_onnx.metrics import box_iou
 from dff_onnx.records import Box
 
@@ -19,7 +19,7 @@ SAME_PLACE = 0.5  # IoU: two regions of a picture are one thing
 
 
 def greedy_groups(
-    graph: csr_array, centralities: NDArray[np.float64], owners: NDArray[np.int64], boxes: Sequence[Box], top: int
+    graph: Sparse, centralities: NDArray[np.float64], owners: NDArray[np.int64], boxes: Sequence[Box], top: int
 ) -> list[list[int]]:
     """Groups of regions of at least two pictures, the most central first.
 
@@ -35,7 +35,8 @@ def greedy_groups(
     Returns:
         for each group its regions, one a picture: the most central one, then the others by falling similarity to it.
 
-    >>> edges = csr_array(np.array([[0, 0.5, 0], [0.5, 0, 0], [0, 0, 0]]))
+    >>> import scipy.sparse
+    >>> edges = scipy.sparse.csr_matrix(np.array([[0, 0.5, 0], [0.5, 0, 0], [0, 0, 0]]))
     >>> greedy_groups(edges, np.array([0.2, 0.3, 0.1]), np.array([0, 1, 2]), [Box(0, 0, 1, 1)] * 3, 20)
     [[1, 0]]
     """
@@ -57,7 +58,7 @@ def greedy_groups(
     return found
 
 
-def _one_a_picture(graph: csr_array, seed: int, owners: NDArray[np.int64], free: NDArray[np.bool_]) -> list[int]:
+def _one_a_picture(graph: Sparse, seed: int, owners: NDArray[np.int64], free: NDArray[np.bool_]) -> list[int]:
     """A region and its free neighbours, of each other picture the one most like it."""
     start, end = graph.indptr[seed], graph.indptr[seed + 1]
     near, heights = graph.indices[start:end], graph.data[start:end]

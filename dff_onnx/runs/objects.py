@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.arrays.sparse import Sparse
 from dff_onnx.errors import UsageError
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.objects_found import FoundObject, ObjectRegion, ObjectsFound
 from dff_onnx.retrieval import normalized
+from dff_onnx.retrieval.graphs import graph_of_affinity, katz_centrality, mutual_affinity, nearest_neighbours
 from dff_onnx.retrieval.saliency import RegionVotes
 from dff_onnx.runs.claim import claimed, identity_of
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
@@ -27,7 +28,6 @@ from dff_onnx.runs.index import Indexed, IndexPlan, index_folder
 from dff_onnx.runs.object_groups import greedy_groups
 from dff_onnx.runs.object_votes import ObjectVotes, votes_sha256
 from dff_onnx.runs.opened_index import stored_whitening
-from dff_onnx.runs.region_centrality import POWER, centrality, region_graph
 from dff_onnx.runs.write_objects import write_objects
 from dff_onnx.runs.write_search import needed_folder_of
 from dff_onnx.store import RegionRecord, VectorStore, check_not_empty, stored_identity
@@ -37,6 +37,7 @@ MOST = 1000  # objects
 NEIGHBOURS, FEWEST, SHARE = 20, 6, 10
 # Cosine below which neighbours show different things: in a small collection some neighbour is always the nearest.
 ALIKE = 0.3
+POWER = 3  # of the cosines, in the graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,9 @@ class Objects:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Collection:
-    """The regions of an index, and their votes."""
+    """The regions of an index, how near they are to each other, and their votes."""
 
+    affinity: Sparse
     records: Sequence[RegionRecord]
     labels: Sequence[str | None]
     votes: ObjectVotes
@@ -161,22 +163,24 @@ def _collection(store: VectorStore) -> _Collection:
     rows = np.asarray(normalized(np.concatenate(vectors)), np.float32)
     scores = np.clip([record.score for record in records], 0, None)
     neighbours = min(NEIGHBOURS, max(FEWEST, len(records) // SHARE))
-    regions = RegionVotes(rows, owners.astype(np.int64), scores, centrality(rows, neighbours))
+    found = nearest_neighbours(rows, neighbours)
+    affinity = mutual_affinity(found.indices, found.scores, POWER)
+    central = np.clip(katz_centrality(graph_of_affinity(affinity)), 0, None)
+    regions = RegionVotes(rows, owners.astype(np.int64), scores, central)
     votes = ObjectVotes(regions, tuple(image.path for image in images), store.state(), neighbours)
-    return _Collection(records, [image.label for image in images], votes)
+    return _Collection(affinity, records, [image.label for image in images], votes)
 
 
 def _found(store: VectorStore, collection: _Collection, top: int) -> ObjectsFound:
     votes, records = collection.votes, collection.records
     regions = votes.regions
-    graph = region_graph(regions.vectors, votes.neighbours)
-    alike = csr_array(graph.multiply(graph >= ALIKE**POWER))
+    alike = collection.affinity.multiply(collection.affinity >= ALIKE**POWER).tocsr()
     alike.eliminate_zeros()
     groups = greedy_groups(alike, regions.centralities, regions.owners, [one.box for one in records], top)
 
     def told(region: int, seed: int) -> ObjectRegion:
         owner = int(regions.owners[region])
-        similarity = 1.0 if region == seed else float(graph[seed, region]) ** (1 / POWER)
+        similarity = 1.0 if region == seed else float(collection.affinity[seed, region]) ** (1 / POWER)
         record = records[region]
         return ObjectRegion(
             votes.paths[owner], record.box, float(regions.scores[region]), float(regions.centralities[region]),

@@ -9,7 +9,7 @@ import pytest
 
 from dff_onnx.errors import ArrayError, UsageError
 from dff_onnx.retrieval import normalized, rank
-from dff_onnx.retrieval.graphs import graph_of, mutual_graph
+from dff_onnx.retrieval.graphs import graph_of, graph_of_affinity, mutual_affinity, mutual_graph
 
 
 def unit(n: int, c: int = 8, seed: int = 0) -> Any:
@@ -35,6 +35,17 @@ def test_edges_are_mutual_cubed_and_normalised(k: int) -> None:
     np.testing.assert_allclose(W, as_published(V, k), atol=1e-6)
     np.testing.assert_array_equal(W, W.T)
     assert np.abs(np.linalg.eigvalsh(W)).max() <= 1 + 1e-12
+
+
+def test_the_affinity_of_neighbours_are_their_cubed_similarities() -> None:
+    V = unit(40)
+    near = rank(V, V, 6)
+    A = mutual_affinity(near.indices, near.scores).toarray()
+    S = V @ V.T
+    np.testing.assert_allclose(A[A > 0], S[A > 0] ** 3, rtol=1e-5)
+    np.testing.assert_array_equal(A > 0, as_published(V, 6) > 0)
+    W = graph_of_affinity(mutual_affinity(near.indices, near.scores)).W.toarray()
+    np.testing.assert_array_equal(W, mutual_graph(near.indices, near.scores).W.toarray())
 
 
 def test_a_node_without_neighbours_has_an_empty_row() -> None:

@@ -16,12 +16,12 @@ from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.report.search_found import Part
 from dff_onnx.report.whitening_file import read_whitening
 from dff_onnx.retrieval import normalized, region_vectors
+from dff_onnx.retrieval.graphs import graph_of, katz_centrality
 from dff_onnx.retrieval.saliency import RegionVotes, cell_vectors, feature_saliency, object_saliency, salient_regions
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.index import index_folder, plan_index
 from dff_onnx.runs.object_votes import VOTES, ObjectVotes, stored_votes, votes_bytes, votes_sha256
 from dff_onnx.runs.objects import collection_votes, objects
-from dff_onnx.runs.region_centrality import centrality
 from dff_onnx.runs.search import search
 from dff_onnx.runs.whiten import write_whitening
 from dff_onnx.store import VectorStore, open_store, write_store
@@ -138,7 +138,7 @@ def test_votes_are_the_regions_of_the_index_with_their_saliency_and_centrality(s
     assert votes.regions.owners.tolist() == [i for i, of in enumerate(regions) for _ in of.windows]
     np.testing.assert_allclose(votes.regions.vectors, vectors, atol=1e-3)  # the index has halves
     np.testing.assert_allclose(votes.regions.scores, [score for of in regions for score in of.scores], rtol=1e-6)
-    expected = centrality(votes.regions.vectors, votes.neighbours)
+    expected = katz_centrality(graph_of(votes.regions.vectors, votes.neighbours))
     np.testing.assert_allclose(votes.regions.centralities, expected)
 
 

@@ -1,6 +1,6 @@
 """Ranking on the graph of a database: diffusion, its spectrum, and what is central in it. Pure."""
 
-from dff_onnx.retrieval.graphs.affinity import Graph, graph_of, mutual_graph
+from dff_onnx.retrieval.graphs.affinity import Graph, graph_of, graph_of_affinity, mutual_affinity, mutual_graph
 from dff_onnx.retrieval.graphs.diffusion import Diffused, diffuse, katz_centrality
 from dff_onnx.retrieval.graphs.neighbours import nearest_neighbours
 from dff_onnx.retrieval.graphs.offline import offline_diffusion
@@ -16,9 +16,11 @@ __all__ = [
     "Spectrum",
     "diffuse",
     "graph_of",
+    "graph_of_affinity",
     "graph_of_parts",
     "graph_parts",
     "katz_centrality",
+    "mutual_affinity",
     "mutual_graph",
     "nearest_neighbours",
     "offline_diffusion",

@@ -70,10 +70,15 @@ def graph_of(vectors: Array, k: int = NEIGHBOURS, gamma: float = GAMMA) -> Graph
 
 
 def mutual_graph(neighbours: Array, similarities: Array, gamma: float = GAMMA) -> Graph:
-    """The graph of a table of neighbours, whoever found them.
+    """The graph of a table of neighbours, whoever found them: of its affinity, see `mutual_affinity`."""
+    return graph_of_affinity(mutual_affinity(neighbours, similarities, gamma))
+
+
+def mutual_affinity(neighbours: Array, similarities: Array, gamma: float = GAMMA) -> Sparse:
+    """How near nodes are that are each other's neighbours: `(n, n)` sparse, symmetric, without a diagonal.
 
     An edge is kept where each of its ends is a neighbour of the other and their similarity is above 0; it weighs
-    `s^gamma`, of two that differ by rounding the smaller. The weights are divided by the roots of both ends' degrees.
+    `s^gamma`, of two that differ by rounding the smaller.
 
     Args:
         neighbours: `(n, k)` indices of nodes, none twice in a row; a negative one stands for none.
@@ -83,6 +88,9 @@ def mutual_graph(neighbours: Array, similarities: Array, gamma: float = GAMMA) -
     Raises:
         ArrayError: for tables that do not belong together.
         UsageError: for a gamma that is not positive.
+
+    >>> mutual_affinity(np.array([[0, 1], [1, 0], [2, 1]]), np.array([[1, 0.5], [1, 0.5], [1, 0.4]])).toarray().tolist()
+    [[0.0, 0.125, 0.0], [0.125, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
     n, k = _checked(neighbours, similarities, gamma)
     xp = namespace_of(neighbours, similarities)
@@ -96,6 +104,11 @@ def mutual_graph(neighbours: Array, similarities: Array, gamma: float = GAMMA) -
     A = S.minimum(S.T).tocsr()
     A.eliminate_zeros()
     A.sort_indices()
+    return A
+
+
+def graph_of_affinity(A: Sparse) -> Graph:
+    """The graph of a symmetric affinity: its weights are divided by the roots of both ends' degrees."""
     return Graph(normalized_affinity(A), degree_roots(A))
 
 
