@@ -22,6 +22,7 @@ from dff_onnx.cli.features import features
 from dff_onnx.cli.fit import fit
 from dff_onnx.cli.index import index
 from dff_onnx.cli.index_augment import index_augment
+from dff_onnx.cli.index_graph import index_graph
 from dff_onnx.cli.index_info import index_info
 from dff_onnx.cli.index_prepare import index_prepare
 from dff_onnx.cli.label import label
@@ -50,7 +51,7 @@ app = typer.Typer(
 )
 for command in (
     run, apply, tree, cam, label, masks, export, features, fit, layers, cut, compile_, verify, quantize,
-    whiten, index, index_info, index_prepare, index_augment, search, objects, doctor,
+    whiten, index, index_info, index_prepare, index_graph, index_augment, search, objects, doctor,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
 app.add_typer(eval_, name="eval")

@@ -11,12 +11,17 @@ import typer
 from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice
 
 
-class ExpandChoice(StrEnum):
-    """What a query takes along."""
+class RerankChoice(StrEnum):
+    """How a first answer is improved upon."""
 
     none = "none"
-    average = "average"
-    alpha = "alpha"
+    aqe = "aqe"
+    alpha_qe = "alpha-qe"
+    diffusion = "diffusion"
+    regional = "regional"
+    offline = "offline"
+    fsr = "fsr"
+    rmatch = "rmatch"
 
 
 def search(
@@ -28,8 +33,9 @@ def search(
     regions: Annotated[bool, typer.Option("--regions", help="By each picture's best region, and say where.")] = False,
     also: Annotated[list[str] | None, typer.Option(help="A further part: FILE or FILE:x0,y0,x1,y1.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="A part that must not be there.")] = None,
-    expand: Annotated[ExpandChoice, typer.Option(help="Ask again with the first results.")] = ExpandChoice.none,
-    expand_with: Annotated[int, typer.Option(help="With how many.")] = 10,
+    rerank: Annotated[RerankChoice, typer.Option(help="Ask again with results, or by a graph.")] = RerankChoice.none,
+    rerank_with: Annotated[int | None, typer.Option(help="Nearest that count. [default: as published]")] = None,
+    graph: Annotated[Path | None, typer.Option(help="What index-graph wrote. [default: beside the index]")] = None,
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Ask the graph of `index-prepare --faiss`: quicker, misses some.")
     ] = False,
@@ -52,8 +58,8 @@ def search(
 ) -> None:
     """Find pictures of an index that show what a picture, or a part of it, shows.
 
-    The answer is exact, but with --approximate. With --concept, --also and --without parts are searched among the
-    regions of the index. Exit code 3 says that some results' pictures could not be read.
+    The answer is exact, but with --approximate and with --rerank offline or fsr. With --concept, --also and --without
+    parts are searched among the regions of the index. Exit code 3 says that some results' pictures could not be read.
     """
     from dff_onnx.cli.network import accelerator_of
     from dff_onnx.cli.progress import shown
@@ -69,7 +75,7 @@ def search(
 
     asked = part_of(query, None if box is None else box_of(box, "--box"), concept)
     settings = FindSettings(
-        SearchSettings(top, regions, expand.value, expand_with, exclude_self, approximate),
+        SearchSettings(top, regions, rerank.value, rerank_with, exclude_self, approximate),
         WhereSettings(where_k) if where else None,
         tuple(part_of(one, option="--also") for one in also or ()),
         tuple(part_of(one, option="--without") for one in without or ()),
@@ -80,7 +86,7 @@ def search(
         with open_index(index, network, opening, progress) as opened:
             found = find(
                 opened.store, opened.describer, asked, settings,
-                folder=folder, out=output, overwrite=overwrite, progress=progress,
+                folder=folder, graph=graph, out=output, overwrite=overwrite, progress=progress,
             )  # fmt: skip
     typer.echo(search_json(found) if as_json else search_text(found), nl=not as_json)
     if found.failures:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dff_onnx.files import printable
 from dff_onnx.report.plain_page import SIDE, plain_page, tile_item
@@ -27,12 +28,19 @@ def search_page(found: SearchFound, tiles: Sequence[Tile]) -> bytes:
     return plain_page(title, "dff-onnx search", printable(found.query.path), _facts(found), main)
 
 
+def _reranked(settings: Mapping[str, Any]) -> str:
+    counted = f", by the {settings['rerank_with']} nearest" if "rerank_with" in settings else ""
+    ranked = settings.get("ranked", {})
+    graph = f", on a graph of {ranked['nodes']} {ranked['of']}, {ranked['graph']}" if "graph" in ranked else ""
+    return f"{settings['rerank']}{counted}{graph}"
+
+
 def _facts(found: SearchFound) -> list[tuple[str, str]]:
     told = [("Searched", f"{found.images} images, {found.regions} regions"), ("Asked for", _asked(found.query))]
     told += [("And", _asked(part, named=True)) for part in found.also]
     told += [("Without", _asked(part, named=True)) for part in found.without]
-    if found.settings.get("expand", "none") != "none":
-        told.append(("Expanded", f"{found.settings['expand']}, by {found.settings['expand_with']} results"))
+    if found.settings.get("rerank", "none") != "none":
+        told.append(("Reranked", _reranked(found.settings)))
     if "where" in found.settings:
         told.append(("Where", f"one of {found.settings['where']['k']} concepts of query and results together"))
     return told

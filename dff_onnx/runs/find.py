@@ -46,6 +46,7 @@ def find(
     settings: FindSettings | None = None,
     *,
     folder: Path | None = None,
+    graph: Path | None = None,
     out: Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -57,6 +58,7 @@ def find(
         query: a picture or a part of one.
         settings: how; by default the ten most similar images.
         folder: of the index's pictures; by default where the index says that they are.
+        graph: see `search`.
         out: a folder for search.html, contact_sheet.png, results.json and overlays; None writes nothing.
         overwrite: whether a search of other settings in `out` may be replaced.
         progress: follows the stages.
@@ -76,8 +78,9 @@ def find(
     with claim:
         progress.start("searching")
         found = search(
-            store, describer, query, settings.search, also=settings.also, without=settings.without, folder=root
-        )
+            store, describer, query, settings.search,
+            also=settings.also, without=settings.without, folder=root, graph=graph,
+        )  # fmt: skip
         located = None
         if settings.where is not None and root is not None:
             found, located = where(found, root, describer, settings.where, progress)

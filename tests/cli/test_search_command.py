@@ -137,6 +137,24 @@ def test_parts_are_combined_and_their_boxes_told(home: Path) -> None:
     assert concept["query"]["concept"] == 1 and concept["settings"]["regions"]
 
 
+def test_a_graph_is_made_beforehand_and_searched_by(home: Path) -> None:
+    words = ["search", home / "index.db", home / "query.png", "--json"]
+    ended = command(*words, "--rerank", "fsr")
+    assert isinstance(ended.exception, UsageError) and "dff-onnx index-graph" in str(ended.exception)
+    made = command("index-graph", home / "index.db", "--rank", "4", "--offline", "--k", "4")
+    assert made.exit_code == 0 and "5 nodes" in made.stderr and (home / "index.db.images.graph").is_file()
+    assert command("index-graph", home / "index.db", "--of", "regions", "--graph", home / "r").exit_code == 0
+    for way, more in (("diffusion", []), ("fsr", []), ("offline", []), ("regional", ["--graph", home / "r"])):
+        found = json.loads(command(*words, "--rerank", way, *more).stdout)
+        assert found["settings"]["rerank"] == way and found["settings"]["ranked"]["graph"] == "prepared"
+        assert len(found["results"]) == 5 and found["results"][0]["score"] > 0
+    assert command(*words, "--rerank", "diffusion", "-o", home / "out").exit_code == 0
+    assert "diffusion, by the 10 nearest, on a graph of 5 images, prepared" in (home / "out/search.html").read_text()
+    (home / "index.db.images.graph").write_bytes(b"nothing")
+    damaged = command(*words, "--rerank", "diffusion")
+    assert isinstance(damaged.exception, StoreError) and "index.db.images.graph" in str(damaged.exception)
+
+
 def test_results_that_cannot_be_read_cost_exit_code_3(home: Path) -> None:
     (home / "pictures" / "red.png").write_bytes(b"nothing")
     words = ["search", home / "index.db", home / "query.png", "--where"]
@@ -156,7 +174,7 @@ def test_results_that_cannot_be_read_cost_exit_code_3(home: Path) -> None:
         (["--where", "--where-k", "1"], UsageError, "--where-k"),
         (["--folder", "nowhere"], UsageError, "nowhere"),
         (["--top", "0"], UsageError, "1 to 10000"),
-        (["--expand", "alpha", "--regions"], UsageError, "--expand"),
+        (["--rerank", "alpha-qe", "--regions"], UsageError, "--rerank alpha-qe"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(home: Path, words: list[str], error: type[Exception], message: str) -> None:

@@ -219,13 +219,13 @@ def test_expansion_asks_again_with_what_was_found(tmp_path: Path) -> None:
             return "".join(one.path for one in search(store, describer, Part(Path("q")), SearchSettings(**how)).results)
 
         assert paths() == "acb"
-        assert paths(expand="average", expand_with=1) == "abc"
-        assert paths(expand="alpha", expand_with=1) == "abc"
-        found = search(store, describer, Part(Path("q")), SearchSettings(expand="alpha", expand_with=1))
+        assert paths(rerank="aqe", rerank_with=1) == "abc"
+        assert paths(rerank="alpha-qe", rerank_with=1) == "abc"
+        found = search(store, describer, Part(Path("q")), SearchSettings(rerank="alpha-qe", rerank_with=1))
         expanded = np.array([1, 0, 0]) + np.float32(0.8) ** 3 * np.array(d["a"])
         assert found.results[0].score == pytest.approx(expanded / np.linalg.norm(expanded) @ d["a"], abs=1e-6)
-        with pytest.raises(UsageError, match="--expand"):
-            paths(expand="average", regions=True)
+        with pytest.raises(UsageError, match="--rerank aqe"):
+            paths(rerank="aqe", regions=True)
 
 
 def test_parts_are_searched_among_regions_and_combined(store: VectorStore, scenes: Path) -> None:
@@ -266,7 +266,13 @@ def test_queries_that_cannot_be_are_refused_in_a_sentence(tmp_path: Path, store:
         search(store, DESCRIBER, Part(tmp_path / "black.png"))
     Image.new("RGB", (3, 5), RED).save(tmp_path / "tiny.png")  # less than a cell: enlarged
     assert search(store, DESCRIBER, Part(tmp_path / "tiny.png")).results[0].path == "r.png"
-    for wrong in ({"top": 0}, {"top": 10_001}, {"expand_with": 0}, {"expand": "all"}):
+    for wrong in (
+        {"top": 0},
+        {"top": 10_001},
+        {"rerank": "aqe", "rerank_with": 0},
+        {"rerank": "all"},
+        {"rerank_with": 3},
+    ):
         with pytest.raises(UsageError):
             SearchSettings(**wrong)  # type: ignore[arg-type]
 

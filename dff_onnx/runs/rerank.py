@@ -1,0 +1,155 @@
+"""Images of an index ranked by its graph, or region by region, with what was prepared or made at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.errors import UsageError
+from dff_onnx.retrieval import rank
+from dff_onnx.retrieval.graphs import (
+    Graph,
+    PooledSpectrum,
+    diffuse,
+    graph_of,
+    pooled_scores,
+    query_vector,
+    region_matches,
+    spectral_scores,
+)
+from dff_onnx.retrieval.graphs.diffusion import ALPHA
+from dff_onnx.runs.graph_file import command, read_graph
+from dff_onnx.runs.graph_parts import NEIGHBOURS, GraphParts, Nodes, graph_beside, weights_of
+from dff_onnx.store import VectorStore
+from dff_onnx.store.protocol import Kind
+
+Rerank = Literal["none", "aqe", "alpha-qe", "diffusion", "regional", "offline", "fsr", "rmatch"]
+# How many of the nearest count, where nobody says it.
+COUNTED: dict[Rerank, int] = {"aqe": 10, "alpha-qe": 50, "diffusion": 10, "offline": 10, "fsr": 10, "regional": 200}
+EXPANSIONS: tuple[Rerank, ...] = ("aqe", "alpha-qe")
+OF_REGIONS: tuple[Rerank, ...] = ("regional", "rmatch")
+LARGEST = 20_000  # nodes of a graph that is made for one query
+SHORTLIST = 10_000  # images that are left of more
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reranked:
+    """Every image's score.
+
+    Attributes:
+        images: `(m,)` int64, ids, rising.
+        scores: `(m,)` float64; 0 for an image that was not reached.
+        how: it was done, plain values.
+    """
+
+    images: NDArray[np.int64]
+    scores: Doubles
+    how: Mapping[str, Any]
+
+
+def reranked(
+    store: VectorStore,
+    vector: Floats,
+    parts: Floats,
+    way: Rerank,
+    *,
+    regions: bool = False,
+    counted: int | None = None,
+    graph: Path | None = None,
+) -> Reranked:
+    """Scores of images by a graph, or by their regions one by one.
+
+    Args:
+        store: the index.
+        vector: `(d,)` of the query.
+        parts: `(p, d)` of its regions.
+        way: neither `none` nor an expansion.
+        regions: whether nodes are regions; of `regional` and `rmatch` they are.
+        counted: nearest nodes at which the query enters; by default 10 of images and 200 of regions.
+        graph: the file of what was prepared; by default that beside the index, if there is one.
+
+    Raises:
+        UsageError: when `way` needs what was not prepared.
+        StoreError: when the index has nothing of the kind, or what was prepared is damaged or old.
+    """
+    kind: Kind = "regions" if regions or way in OF_REGIONS else "images"
+    nodes = Nodes.of(store, kind)
+    if way == "rmatch":
+        scores = region_matches(parts, nodes.vectors, nodes.owners, len(nodes.images))
+        # Rounded, so that no library's order of summation decides between equals.
+        rounded = np.asarray(scores, np.float32).astype(np.float64)
+        return Reranked(nodes.images, rounded, {"of": kind, "query_regions": len(parts)})
+    queries = parts if kind == "regions" else vector[None]
+    counted = counted or COUNTED["regional" if kind == "regions" else "diffusion"]
+    made = _prepared(store, kind, graph, way)
+    if made is None:
+        nodes = _shortlist(store, nodes, vector, kind)
+        made = GraphParts(kind, NEIGHBOURS[kind], graph_of(nodes.vectors, NEIGHBOURS[kind]), weights_of(nodes, kind))
+        told = {"graph": "made for this query"}
+    else:
+        told = {"graph": "prepared"}
+    near = rank(queries, nodes.vectors, NEIGHBOURS[kind])
+    y = np.asarray(query_vector(near, len(nodes.ids), counted), np.float64)
+    scores, solved = _scores(made, nodes, y, way)
+    how = {**told, "of": kind, "nodes": len(nodes.ids), "k": made.k, "alpha": ALPHA, **solved}
+    return Reranked(nodes.images, scores, how)
+
+
+def _scores(made: GraphParts, nodes: Nodes, y: Doubles, way: Rerank) -> tuple[Doubles, dict[str, Any]]:
+    """Of images, times `1 - alpha`, and what is to be told of them."""
+    images = len(nodes.images)
+    if way == "fsr" and made.spectrum is not None:
+        if made.kind == "images":
+            return spectral_scores(made.spectrum, y), {"rank": made.spectrum.rank}
+        pooled = PooledSpectrum.of(made.spectrum, made.weights, nodes.owners, images)
+        return pooled.scores(y), {"rank": made.spectrum.rank}
+    if way == "offline" and made.solutions is not None:
+        x = (1 - ALPHA) * np.asarray(made.solutions.T @ y)
+        return np.asarray(pooled_scores(x, made.weights, nodes.owners, images)), {}
+    x, told = _diffused(made.graph, y)
+    return np.asarray(pooled_scores(x, made.weights, nodes.owners, images)), told
+
+
+def _diffused(graph: Graph, y: Doubles) -> tuple[Doubles, dict[str, Any]]:
+    found = diffuse(graph, y)
+    told = {"steps": found.steps, "residual": found.residual, "converged": found.converged}
+    return (1 - ALPHA) * np.asarray(found.x), told
+
+
+def _prepared(store: VectorStore, kind: Kind, given: Path | None, way: Rerank) -> GraphParts | None:
+    """What was made beforehand; None where there is nothing and the way can do without."""
+    needs = {"fsr": " --rank 500", "offline": " --offline"}.get(way, "")
+    if given is None and not needs:
+        path = Path(store.where)
+        if not path.is_file() or not graph_beside(store, kind).is_file():
+            return None
+    path = graph_beside(store, kind, given)
+    if needs and not path.is_file():
+        raise UsageError(f"--rerank {way}: needs {path}, which `{command(store, kind, needs)}` makes")
+    made = read_graph(store, path, kind)
+    if (way == "fsr" and made.spectrum is None) or (way == "offline" and made.solutions is None):
+        raise UsageError(f"--rerank {way}: {path} lacks what `{command(store, kind, needs)}` adds")
+    return made
+
+
+def _shortlist(store: VectorStore, nodes: Nodes, vector: Floats, kind: Kind) -> Nodes:
+    """All nodes of a small index; of a large one those of the most similar images, as many as one query can wait for.
+
+    Of regions, the images are taken in their order until there are `LARGEST` regions.
+    """
+    if len(nodes.ids) <= LARGEST:
+        return nodes
+    whole = nodes if kind == "images" else Nodes.of(store, "images")
+    best = whole.images[rank(vector[None], whole.vectors, SHORTLIST).indices[0]]
+    best = best[np.isin(best, nodes.images)]
+    counts = np.bincount(nodes.owners)[np.searchsorted(nodes.images, best)]
+    kept = best[: max(1, int(np.searchsorted(np.cumsum(counts), LARGEST, side="right")))]
+    return nodes.some(np.isin(nodes.images, kept)[nodes.owners])
