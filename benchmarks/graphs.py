@@ -33,6 +33,7 @@ from dff_onnx.retrieval.graphs import (
     diffuse,
     katz_centrality,
     mutual_graph,
+    nearest_neighbours,
     pooled_scores,
     pooling_weights,
     query_vector,
@@ -89,7 +90,7 @@ def measured(images: int, by_faiss: bool) -> Figures:
     vectors, owners, clusters, queries, asked = collection(images)
     figures = Figures(len(vectors))
     print(f"\n{images} images, {len(vectors)} regions of {CHANNELS} dimensions, {NEIGHBOURS} neighbours", flush=True)
-    near = figures.timed("neighbours", lambda: (inverted if by_faiss else rank)(vectors, vectors, NEIGHBOURS))
+    near = figures.timed("neighbours", lambda: neighbours(vectors, by_faiss))
     if by_faiss:
         some = np.random.default_rng(1).choice(len(vectors), min(200, len(vectors)), replace=False)
         exact = rank(vectors[some], vectors, NEIGHBOURS).indices
@@ -184,6 +185,11 @@ def collection(
     queries = normalized(seen(asked))[:, None]
     flat = normalized(vectors.reshape(-1, CHANNELS)).astype(np.float32)
     return flat, np.repeat(np.arange(images), REGIONS), clusters, queries.astype(np.float32), asked
+
+
+def neighbours(vectors: Floats, by_faiss: bool) -> Ranking:
+    """The nearest of every vector."""
+    return inverted(vectors, vectors, NEIGHBOURS) if by_faiss else nearest_neighbours(vectors, NEIGHBOURS)
 
 
 def inverted(vectors: Floats, queries: Floats, k: int) -> Ranking:
