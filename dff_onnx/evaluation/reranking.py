@@ -12,21 +12,11 @@ from numpy.typing import NDArray
 from dff_onnx.arrays.helpers import row_blocks
 from dff_onnx.errors import UsageError
 from dff_onnx.retrieval import alpha_expansion, average_expansion, rank
-from dff_onnx.retrieval.graphs import (
-    Graph,
-    PooledSpectrum,
-    diffuse,
-    graph_of,
-    nearest_neighbours,
-    offline_diffusion,
-    pooled_scores,
-    pooling_weights,
-    query_vector,
-    region_matches,
-    spectral_scores,
-    spectrum_of,
-)
-from dff_onnx.retrieval.graphs.offline import TRUNCATED
+from dff_onnx.retrieval.graphs import region_matches
+from dff_onnx.runs.graph_parts import NEIGHBOURS, Nodes, parts_of_nodes
+from dff_onnx.runs.graph_ranking import GraphRanking
+from dff_onnx.runs.rerank import COUNTED
+from dff_onnx.store.protocol import Kind
 
 Way = Literal["none", "aqe", "alpha-qe", "diffusion", "fsr", "offline", "rmatch", "regional", "regional-fsr"]
 BY_REGIONS: tuple[Way, ...] = ("rmatch", "regional", "regional-fsr")
@@ -41,8 +31,6 @@ TITLES: dict[Way, str] = {
     "regional": "diffusion on regions",
     "regional-fsr": "spectral ranking of regions",
 }
-ALPHA_QE = 50  # neighbours of an expansion with weights
-AQE = 10
 QUERIES = 64  # asked at a time: all pictures are ranked for each
 
 Floats = NDArray[np.float32]
@@ -89,12 +77,13 @@ class Reranking:
 
     def near(self) -> int:
         """Neighbours that the graph looks at."""
-        return self.neighbours or (200 if self.by_regions else 50)
+        return self.neighbours or NEIGHBOURS["regions" if self.by_regions else "images"]
 
     def enters(self) -> int:
         """Nodes where a query enters, or pictures that are added to it."""
-        usual = {"aqe": AQE, "alpha-qe": ALPHA_QE}.get(self.way, 200 if self.by_regions else 10)
-        return self.entries or usual
+        if self.way in ("aqe", "alpha-qe"):
+            return self.entries or COUNTED[self.way]
+        return self.entries or COUNTED["regional" if self.by_regions else "diffusion"]
 
     @classmethod
     def parsed(cls, word: str, neighbours: int = 0, entries: int = 0) -> Reranking:
@@ -137,7 +126,7 @@ def rankings(how: Reranking, queries: Vectors, images: Vectors) -> Iterator[Orde
         for block in row_blocks(len(asked), QUERIES):
             yield from rank(asked[block], images.whole, len(images.whole)).indices
         return
-    score = _by_regions(how, images) if how.by_regions else _by_images(how, images.whole)
+    score = _matched(images) if how.way == "rmatch" else _on_graph(how, images)
     for at, similar in enumerate(rankings(Reranking(), queries, images)):
         scores = score(queries.parts[at] if how.by_regions else queries.whole[at : at + 1])
         # Of equal scores, as those of what the graph does not reach, the more similar comes first.
@@ -154,39 +143,15 @@ def _expanded(how: Reranking, queries: Floats, images: Floats) -> Floats:
     return np.asarray(alpha_expansion(queries, images, found.indices, found.scores), np.float32)
 
 
-def _by_images(how: Reranking, images: Floats) -> Score:
-    n = len(images)
-    graph = graph_of(images, how.near())
-    solve = _solver(how, graph, images)
-
-    def score(query: Floats) -> NDArray[np.float64]:
-        return solve(query_vector(rank(query, images, how.enters()), n, how.enters()))
-
-    return score
+def _matched(images: Vectors) -> Score:
+    nodes = Nodes.of_regions(images.parts)
+    return lambda query: np.asarray(region_matches(query, nodes.vectors, nodes.owners, len(nodes.images)))
 
 
-def _solver(how: Reranking, graph: Graph, images: Floats) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    if how.way == "diffusion":
-        return lambda y: np.asarray(diffuse(graph, y).x)
-    if how.way == "fsr":
-        spectrum = spectrum_of(graph, how.rank)
-        return lambda y: spectral_scores(spectrum, y)
-    made = offline_diffusion(graph, nearest_neighbours(images, TRUNCATED).indices)
-    return lambda y: np.asarray(y @ made)
-
-
-def _by_regions(how: Reranking, images: Vectors) -> Score:
-    regions, count = np.concatenate(images.parts), len(images.parts)
-    owners = np.repeat(np.arange(count), [len(one) for one in images.parts])
-    if how.way == "rmatch":
-        return lambda query: np.asarray(region_matches(query, regions, owners, count))
-    weights, graph = pooling_weights(regions, owners), graph_of(regions, how.near())
-    pooled = PooledSpectrum.of(spectrum_of(graph, how.rank), weights, owners, count) if how.way != "regional" else None
-
-    def score(query: Floats) -> NDArray[np.float64]:
-        y = query_vector(rank(query, regions, how.enters()), len(regions), how.enters())
-        if pooled is not None:
-            return pooled.scores(y)
-        return np.asarray(pooled_scores(diffuse(graph, y).x, weights, owners, count))
-
-    return score
+def _on_graph(how: Reranking, images: Vectors) -> Score:
+    kind: Kind = "regions" if how.by_regions else "images"
+    nodes = Nodes.of_regions(images.parts) if how.by_regions else Nodes.of_images(images.whole)
+    spectral = how.way.endswith("fsr")
+    made = parts_of_nodes(nodes, kind, how.near(), how.rank if spectral else 0, how.way == "offline")
+    ranking = GraphRanking.of(nodes, made, "fsr" if spectral else "offline" if how.way == "offline" else "diffusion")
+    return lambda query: ranking.scores(ranking.entered(query, how.enters()))[0]

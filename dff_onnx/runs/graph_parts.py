@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,18 @@ class Nodes:
             ids, owners, vectors = ids[order], owners[order], vectors[order]
         return cls(ids, owners.astype(np.int64), images, vectors)
 
+    @classmethod
+    def of_images(cls, vectors: NDArray[np.float32]) -> Nodes:
+        """Images that are numbered from 0, `(n, d)`."""
+        numbers = np.arange(len(vectors))
+        return cls(numbers, numbers, numbers, vectors)
+
+    @classmethod
+    def of_regions(cls, parts: Sequence[NDArray[np.float32]]) -> Nodes:
+        """Regions of images that are numbered from 0: of each image `(p, d)`."""
+        owners = np.repeat(np.arange(len(parts)), [len(one) for one in parts])
+        return cls(np.arange(len(owners)), owners, np.arange(len(parts)), np.concatenate(parts))
+
     def some(self, chosen: NDArray[np.bool_]) -> Nodes:
         """Those chosen, `(n,)`, and the images that are left."""
         images, owners = np.unique(self.owners[chosen], return_inverse=True)
@@ -110,10 +123,25 @@ def made_graph_parts(
         UsageError: for a k or a rank that cannot be.
         StoreError: when there is nothing of the kind, or it changed meanwhile.
     """
+    state, nodes = store.state(), Nodes.of(store, kind)
+    made = parts_of_nodes(nodes, kind, k, rank, offline, progress)
+    if store.state() != state:
+        raise StoreError(f"{store.where}: changed while its graph was made; make it once nobody writes")
+    return made
+
+
+def parts_of_nodes(
+    nodes: Nodes,
+    kind: Kind,
+    k: int | None = None,
+    rank: int = 0,
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> GraphParts:
+    """Makes them of vectors; arguments and errors as those of `made_graph_parts`."""
     progress, k = progress or Silent(), NEIGHBOURS[kind] if k is None else k
     if k < 2 or rank < 0:
         raise UsageError(f"a graph needs at least 2 neighbours and a rank of at least 0, found {k} and {rank}")
-    state, nodes = store.state(), Nodes.of(store, kind)
     progress.start("finding neighbours")
     near = nearest_neighbours(nodes.vectors, k)
     with single_threaded_blas():
@@ -121,8 +149,6 @@ def made_graph_parts(
         progress.start("finding eigenvalues" if rank else "diffusing")
         spectrum = spectrum_of(graph, rank, dtype=np.float32) if rank else None
         solutions = _solutions(graph, nodes.vectors) if offline else None
-    if store.state() != state:
-        raise StoreError(f"{store.where}: changed while its graph was made; make it once nobody writes")
     return GraphParts(kind, k, graph, weights, spectrum, solutions)
 
 

@@ -12,19 +12,11 @@ from numpy.typing import NDArray
 
 from dff_onnx.errors import UsageError
 from dff_onnx.retrieval import rank
-from dff_onnx.retrieval.graphs import (
-    Graph,
-    PooledSpectrum,
-    diffuse,
-    graph_of,
-    pooled_scores,
-    query_vector,
-    region_matches,
-    spectral_scores,
-)
+from dff_onnx.retrieval.graphs import region_matches
 from dff_onnx.retrieval.graphs.diffusion import ALPHA
 from dff_onnx.runs.graph_file import command, read_graph
-from dff_onnx.runs.graph_parts import NEIGHBOURS, GraphParts, Nodes, graph_beside, weights_of
+from dff_onnx.runs.graph_parts import GraphParts, Nodes, graph_beside, parts_of_nodes
+from dff_onnx.runs.graph_ranking import GraphRanking
 from dff_onnx.store import VectorStore
 from dff_onnx.store.protocol import Kind
 
@@ -87,41 +79,15 @@ def reranked(
         # Rounded, so that no library's order of summation decides between equals.
         rounded = np.asarray(scores, np.float32).astype(np.float64)
         return Reranked(nodes.images, rounded, {"of": kind, "query_regions": len(parts)})
-    queries = parts if kind == "regions" else vector[None]
     counted = counted or COUNTED["regional" if kind == "regions" else "diffusion"]
-    made = _prepared(store, kind, graph, way)
+    made, told = _prepared(store, kind, graph, way), "prepared"
     if made is None:
-        nodes = _shortlist(store, nodes, vector, kind)
-        made = GraphParts(kind, NEIGHBOURS[kind], graph_of(nodes.vectors, NEIGHBOURS[kind]), weights_of(nodes, kind))
-        told = {"graph": "made for this query"}
-    else:
-        told = {"graph": "prepared"}
-    near = rank(queries, nodes.vectors, NEIGHBOURS[kind])
-    y = np.asarray(query_vector(near, len(nodes.ids), counted), np.float64)
-    scores, solved = _scores(made, nodes, y, way)
-    how = {**told, "of": kind, "nodes": len(nodes.ids), "k": made.k, "alpha": ALPHA, **solved}
+        nodes, told = _shortlist(store, nodes, vector, kind), "made for this query"
+        made = parts_of_nodes(nodes, kind)
+    ranking = GraphRanking.of(nodes, made, "diffusion" if way not in ("fsr", "offline") else way)
+    scores, solved = ranking.scores(ranking.entered(parts if kind == "regions" else vector[None], counted))
+    how = {"graph": told, "of": kind, "nodes": len(nodes.ids), "k": made.k, "alpha": ALPHA, **solved}
     return Reranked(nodes.images, scores, how)
-
-
-def _scores(made: GraphParts, nodes: Nodes, y: Doubles, way: Rerank) -> tuple[Doubles, dict[str, Any]]:
-    """Of images, times `1 - alpha`, and what is to be told of them."""
-    images = len(nodes.images)
-    if way == "fsr" and made.spectrum is not None:
-        if made.kind == "images":
-            return spectral_scores(made.spectrum, y), {"rank": made.spectrum.rank}
-        pooled = PooledSpectrum.of(made.spectrum, made.weights, nodes.owners, images)
-        return pooled.scores(y), {"rank": made.spectrum.rank}
-    if way == "offline" and made.solutions is not None:
-        x = (1 - ALPHA) * np.asarray(made.solutions.T @ y)
-        return np.asarray(pooled_scores(x, made.weights, nodes.owners, images)), {}
-    x, told = _diffused(made.graph, y)
-    return np.asarray(pooled_scores(x, made.weights, nodes.owners, images)), told
-
-
-def _diffused(graph: Graph, y: Doubles) -> tuple[Doubles, dict[str, Any]]:
-    found = diffuse(graph, y)
-    told = {"steps": found.steps, "residual": found.residual, "converged": found.converged}
-    return (1 - ALPHA) * np.asarray(found.x), told
 
 
 def _prepared(store: VectorStore, kind: Kind, given: Path | None, way: Rerank) -> GraphParts | None:

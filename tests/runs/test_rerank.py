@@ -13,7 +13,7 @@ from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.records import Box
 from dff_onnx.report.search_found import Part, SearchFound
 from dff_onnx.retrieval import normalized
-from dff_onnx.runs import rerank
+from dff_onnx.runs import graph_parts, rerank
 from dff_onnx.runs.graph_file import write_graph
 from dff_onnx.runs.graph_parts import graph_beside, made_graph_parts
 from dff_onnx.runs.search import SearchSettings, search
@@ -108,7 +108,7 @@ def pooled(x: Any) -> Any:
 
 
 def test_diffusion_is_the_published_one_and_goes_along_the_curve(store: VectorStore, monkeypatch: Any) -> None:
-    monkeypatch.setitem(rerank.NEIGHBOURS, "images", 10)
+    monkeypatch.setitem(graph_parts.NEIGHBOURS, "images", 10)
     found = ask(store, "diffusion")
     expected = as_published(IMAGES, QUERY[:1], 10, 10)
     np.testing.assert_allclose(scores_of(found), expected, atol=3e-3 * expected.max())
@@ -122,7 +122,7 @@ def test_diffusion_is_the_published_one_and_goes_along_the_curve(store: VectorSt
 
 
 def test_what_the_graph_does_not_reach_follows_by_similarity(store: VectorStore, monkeypatch: Any) -> None:
-    monkeypatch.setitem(rerank.NEIGHBOURS, "images", 4)
+    monkeypatch.setitem(graph_parts.NEIGHBOURS, "images", 4)
     found = ask(store, "diffusion", rerank_with=2)
     plain = [one.path for one in ask(store, "none").results]
     reached = [one.path for one in found.results if one.score > 0]
@@ -134,7 +134,7 @@ def test_what_the_graph_does_not_reach_follows_by_similarity(store: VectorStore,
 
 
 def test_regional_diffusion_pools_regions(store: VectorStore, monkeypatch: Any) -> None:
-    monkeypatch.setitem(rerank.NEIGHBOURS, "regions", 20)
+    monkeypatch.setitem(graph_parts.NEIGHBOURS, "regions", 20)
     found = ask(store, "regional", rerank_with=15)
     expected = pooled(as_published(OF_IMAGES.reshape(-1, 12), QUERY[1:], 20, 15))
     np.testing.assert_allclose(scores_of(found), expected, atol=3e-3 * expected.max())
@@ -162,9 +162,9 @@ def test_at_full_rank_and_untruncated_all_are_the_exact_diffusion(
     store: VectorStore, regions: bool, way: Any, monkeypatch: Any
 ) -> None:
     kind = "regions" if regions else "images"
-    monkeypatch.setitem(rerank.NEIGHBOURS, kind, 12)
+    monkeypatch.setitem(graph_parts.NEIGHBOURS, kind, 12)
     prepared(store, kind, k=12, rank=N * REGIONS, offline=True)
-    counted = 15
+    counted = 10
     if regions:
         exact = pooled(as_published(OF_IMAGES.reshape(-1, 12), QUERY[1:], 12, counted))
     else:
