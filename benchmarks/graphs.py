@@ -1,20 +1,21 @@
 """Ranking on the graph of a large made-up collection: how long, how much memory, how good, from 1000 nodes to 500 000.
 
-    python benchmarks/graphs.py [images ...] [--faiss]
+    python benchmarks/graphs.py [images ...] [--views N] [--faiss]
 
 Images belong to clusters that lie on curves in 128 dimensions, as views of a thing do; each has five regions of which
 two are its thing and three are one of a thousand backgrounds. Queries are regions of views that are not in the
-collection; what should be found are images of their cluster. Neighbours are exact, or by faiss's inverted lists (then
+collection; what should be found are images of their cluster. A cluster has `--views` images, 50 by default: the fewer
+clusters, the fewer eigenvalues tell them apart. Neighbours are exact, or by faiss's inverted lists (then
 their recall is printed). The last lines are exponents: seconds ~ nodes ^ p.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import importlib
 import platform
 import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ from dff_onnx.retrieval.ranking import Ranking
 
 CHANNELS, REGIONS, QUERIES = 128, 5, 40
 VIEWS = 50  # images of a cluster
+NEAREST = 10_000  # regions that a diffusion which looks at some of them looks at
 NEIGHBOURS, ENTRIES, RANK = 50, 200, 500
 NOISE = 0.8
 T = TypeVar("T")
@@ -69,12 +71,16 @@ class Figures:
 
 def main() -> None:
     """Prints figures for every size, then how they grow."""
-    sizes = [int(word) for word in sys.argv[1:] if word.isdigit()] or [200, 1000, 5000, 20000, 100000]
+    asked = argparse.ArgumentParser()
+    asked.add_argument("images", type=int, nargs="*", default=[200, 1000, 5000, 20000, 100000])
+    asked.add_argument("--views", type=int, default=VIEWS)
+    asked.add_argument("--faiss", action="store_true")
+    told = asked.parse_args()
     print(
         f"{platform.machine()}, 2 cores of an AMD EPYC; Python {platform.python_version()}, NumPy {np.__version__}, "
         f"SciPy {scipy.__version__}; {datetime.date.today()}"
     )
-    each = [measured(images, "--faiss" in sys.argv) for images in sizes]
+    each = [measured(images, told.views, told.faiss) for images in told.images]
     for name in each[0].seconds if len(each) > 1 else ():
         x, y = np.log([one.nodes for one in each]), np.log([one.seconds[name] for one in each])
         print(f"{name:<36}seconds ~ nodes ^ {np.polyfit(x, y, 1)[0]:.2f}, over the last step {slope(x, y):.2f}")
@@ -85,11 +91,14 @@ def slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return float((y[-1] - y[-2]) / (x[-1] - x[-2]))
 
 
-def measured(images: int, by_faiss: bool) -> Figures:
+def measured(images: int, views: int, by_faiss: bool) -> Figures:
     """One size, from vectors to queries."""
-    vectors, owners, clusters, queries, asked = collection(images)
+    vectors, owners, clusters, queries, asked = collection(images, views)
     figures = Figures(len(vectors))
-    print(f"\n{images} images, {len(vectors)} regions of {CHANNELS} dimensions, {NEIGHBOURS} neighbours", flush=True)
+    print(
+        f"\n{images} images in clusters of {views}, {len(vectors)} regions of {CHANNELS} dimensions, {NEIGHBOURS} neighbours",
+        flush=True,
+    )
     near = figures.timed("neighbours", lambda: neighbours(vectors, by_faiss))
     if by_faiss:
         some = np.random.default_rng(1).choice(len(vectors), min(200, len(vectors)), replace=False)
@@ -123,8 +132,8 @@ def ways(
     found: dict[str, list[float]] = {}
     spent: dict[str, list[float]] = {}
     for query, cluster in zip(queries, asked, strict=True):
-        near = rank(query, vectors, k)
-        y = query_vector(near, len(vectors), k)
+        near = rank(query, vectors, min(NEAREST, len(vectors)))
+        y = query_vector(Ranking(near.scores[:, :k], near.indices[:, :k]), len(vectors), k)
         for name, answer in _answers(graph, spectrum, pooled, near, y).items():
             start = time.perf_counter()
             scores = answer()
@@ -148,23 +157,33 @@ def _answers(
         return np.asarray(pooled_scores(scores, pooled.weights, pooled.owners, pooled.images))
 
     def cosine() -> NDArray[np.float64]:
-        found = np.bincount(pooled.owners[near.indices[0]], weights=near.scores[0], minlength=pooled.images)
+        first, scores = near.indices[0, :ENTRIES], near.scores[0, :ENTRIES]
+        found = np.bincount(pooled.owners[first], weights=scores, minlength=pooled.images)
         return np.asarray(found, np.float64)
 
     return {
         "cosine": cosine,
         "diffusion": lambda: by_image(diffuse(graph, y).x),
+        "diffusion, nearest": lambda: by_image(_diffused_nearest(graph, y, near)),
         "spectral": lambda: by_image(spectral_scores(spectrum, y)),
         "spectral, by image": lambda: pooled.scores(y),
     }
 
 
+def _diffused_nearest(graph: Graph, y: NDArray[np.float64], near: Ranking) -> NDArray[np.float64]:
+    """Diffusion among the nodes nearest to the query alone; the graph's part is cut out for each query."""
+    nodes = np.sort(near.indices[0])
+    x = np.zeros(graph.nodes)
+    x[nodes] = diffuse(graph.part(nodes), y[nodes]).x
+    return x
+
+
 def collection(
-    images: int,
+    images: int, views: int
 ) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64], Floats, NDArray[np.int64]]:
     """Vectors of regions, their images, clusters of the images, queries `(m, 1, c)` and their clusters."""
     rng = np.random.default_rng(0)
-    count = max(4, images // VIEWS)
+    count = max(4, images // views)
     clusters = np.sort(rng.integers(0, count, images))
     axes = rng.standard_normal((count, 3, CHANNELS)).astype(np.float32)
     backgrounds = rng.standard_normal((1000, CHANNELS)).astype(np.float32)
