@@ -95,10 +95,8 @@ def measured(images: int, views: int, by_faiss: bool) -> Figures:
     """One size, from vectors to queries."""
     vectors, owners, clusters, queries, asked = collection(images, views)
     figures = Figures(len(vectors))
-    print(
-        f"\n{images} images in clusters of {views}, {len(vectors)} regions of {CHANNELS} dimensions, {NEIGHBOURS} neighbours",
-        flush=True,
-    )
+    what = f"{len(vectors)} regions of {CHANNELS} dimensions, {NEIGHBOURS} neighbours"
+    print(f"\n{images} images in clusters of {views}, {what}", flush=True)
     near = figures.timed("neighbours", lambda: neighbours(vectors, by_faiss))
     if by_faiss:
         some = np.random.default_rng(1).choice(len(vectors), min(200, len(vectors)), replace=False)

@@ -46,7 +46,10 @@ Rerank = Annotated[
     ),
 ]
 GraphNeighbours = Annotated[
-    int, typer.Option(help="Of a node of the graph. [default: 50, of regions 200]", show_default=False, min=0)
+    int,
+    typer.Option(
+        help="Of a node of the graph. [default: 50, of regions 200; fewer in small sets]", show_default=False, min=0
+    ),
 ]
 QueryNeighbours = Annotated[
     int,

@@ -20,7 +20,8 @@ def index_graph(
     index: Annotated[str, typer.Argument(help="An index: a file, or postgresql://USER@HOST/DATABASE.")],
     of: Annotated[NodesChoice, typer.Option(help="What its nodes are.")] = NodesChoice.images,
     k: Annotated[
-        int | None, typer.Option("--k", help="Neighbours of each. [default: 50 of images, 200 of regions]")
+        int | None,
+        typer.Option("--k", help="Neighbours of each. [default: 50 of images, 200 of regions; fewer of few]"),
     ] = None,
     rank: Annotated[int, typer.Option(help="Eigenvalues of each component, for --rerank fsr; 500, say.")] = 0,
     offline: Annotated[bool, typer.Option("--offline", help="Diffuse each node, for --rerank offline.")] = False,

@@ -13,7 +13,7 @@ from dff_onnx.arrays.helpers import row_blocks
 from dff_onnx.errors import UsageError
 from dff_onnx.retrieval import alpha_expansion, average_expansion, rank
 from dff_onnx.retrieval.graphs import region_matches
-from dff_onnx.runs.graph_parts import NEIGHBOURS, Nodes, parts_of_nodes
+from dff_onnx.runs.graph_parts import Nodes, parts_of_nodes
 from dff_onnx.runs.graph_ranking import GraphRanking
 from dff_onnx.runs.rerank import COUNTED
 from dff_onnx.store.protocol import Kind
@@ -44,7 +44,7 @@ class Reranking:
     Attributes:
         way: what is done.
         rank: eigenvalues of a spectral ranking.
-        neighbours: that the graph looks at; 50 of images, 200 of regions where 0.
+        neighbours: that the graph looks at; where 0, 50 of images and 200 of regions, fewer in small sets.
         entries: nodes where a query enters the graph; 10 of images, 200 of regions where 0. Of expansions, pictures
             that are added: 10, and 50 with weights.
     """
@@ -74,10 +74,6 @@ class Reranking:
     def by_regions(self) -> bool:
         """Whether it looks at parts of pictures."""
         return self.way in BY_REGIONS
-
-    def near(self) -> int:
-        """Neighbours that the graph looks at."""
-        return self.neighbours or NEIGHBOURS["regions" if self.by_regions else "images"]
 
     def enters(self) -> int:
         """Nodes where a query enters, or pictures that are added to it."""
@@ -152,6 +148,6 @@ def _on_graph(how: Reranking, images: Vectors) -> Score:
     kind: Kind = "regions" if how.by_regions else "images"
     nodes = Nodes.of_regions(images.parts) if how.by_regions else Nodes.of_images(images.whole)
     spectral = how.way.endswith("fsr")
-    made = parts_of_nodes(nodes, kind, how.near(), how.rank if spectral else 0, how.way == "offline")
+    made = parts_of_nodes(nodes, kind, how.neighbours or None, how.rank if spectral else 0, how.way == "offline")
     ranking = GraphRanking.of(nodes, made, "fsr" if spectral else "offline" if how.way == "offline" else "diffusion")
     return lambda query: ranking.scores(ranking.entered(query, how.enters()))[0]

@@ -123,7 +123,7 @@ class RetrievalPlan:
 def _ranked(one: SystemUsed, how: Reranking) -> SystemUsed:
     if how.way == "none":
         return one
-    said = {"way": how.name, "neighbours": how.near(), "entries": how.enters()}
+    said = {"way": how.name, "neighbours": how.neighbours or "usual", "entries": how.enters()}
     return SystemUsed(f"{one.name}/{how.name}", f"{one.title}; {how.title}", {**one.settings, "rerank": said})
 
 

@@ -27,6 +27,8 @@ from dff_onnx.store import VectorStore, check_not_empty
 from dff_onnx.store.protocol import Kind
 
 NEIGHBOURS: dict[Kind, int] = {"images": 50, "regions": 200}  # Iscen et al., CVPR 2017
+# In a small collection a tenth of all, but not too few: a graph of everyone forgets where it was entered.
+FEWEST, SHARE = 6, 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +116,7 @@ def made_graph_parts(
     Args:
         store: the index.
         kind: images or regions.
-        k: neighbours of each, itself among them; by default 50 of images and 200 of regions.
+        k: neighbours of each, itself among them; by default `usual_neighbours` of 50 for images and 200 for regions.
         rank: eigenvalues of each connected component; 0 makes no spectrum.
         offline: whether every node is diffused beforehand, among its 1000 nearest.
         progress: follows the stages.
@@ -139,7 +141,8 @@ def parts_of_nodes(
     progress: Progress | None = None,
 ) -> GraphParts:
     """Makes them of vectors; arguments and errors as those of `made_graph_parts`."""
-    progress, k = progress or Silent(), NEIGHBOURS[kind] if k is None else k
+    progress = progress or Silent()
+    k = usual_neighbours(NEIGHBOURS[kind], len(nodes.ids)) if k is None else k
     if k < 2 or rank < 0:
         raise UsageError(f"a graph needs at least 2 neighbours and a rank of at least 0, found {k} and {rank}")
     progress.start("finding neighbours")
@@ -150,6 +153,15 @@ def parts_of_nodes(
         spectrum = spectrum_of(graph, rank, dtype=np.float32) if rank else None
         solutions = _solutions(graph, nodes.vectors) if offline else None
     return GraphParts(kind, k, graph, weights, spectrum, solutions)
+
+
+def usual_neighbours(most: int, nodes: int) -> int:
+    """Neighbours of a node, itself among them, that a graph is made of where nobody says it.
+
+    >>> [usual_neighbours(50, nodes) for nodes in (13, 301, 5000)]
+    [6, 30, 50]
+    """
+    return min(most, max(FEWEST, nodes // SHARE))
 
 
 def weights_of(nodes: Nodes, kind: Kind) -> NDArray[np.float64]:

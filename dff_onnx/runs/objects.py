@@ -24,6 +24,7 @@ from dff_onnx.retrieval.graphs import graph_of_affinity, katz_centrality, mutual
 from dff_onnx.retrieval.saliency import RegionVotes
 from dff_onnx.runs.claim import claimed, identity_of
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
+from dff_onnx.runs.graph_parts import usual_neighbours
 from dff_onnx.runs.index import Indexed, IndexPlan, index_folder
 from dff_onnx.runs.object_groups import greedy_groups
 from dff_onnx.runs.object_votes import ObjectVotes, votes_sha256
@@ -33,8 +34,7 @@ from dff_onnx.runs.write_search import needed_folder_of
 from dff_onnx.store import RegionRecord, VectorStore, check_not_empty, stored_identity
 
 MOST = 1000  # objects
-# Of a region in the graph, itself counted; in a small collection a tenth of all regions, but not too few.
-NEIGHBOURS, FEWEST, SHARE = 20, 6, 10
+NEIGHBOURS = 20  # of a region in the graph, itself counted; fewer in a small collection
 # Cosine below which neighbours show different things: in a small collection some neighbour is always the nearest.
 ALIKE = 0.3
 POWER = 3  # of the cosines, in the graph
@@ -162,7 +162,7 @@ def _collection(store: VectorStore) -> _Collection:
     images = store.images(numbers.tolist())
     rows = np.asarray(normalized(np.concatenate(vectors)), np.float32)
     scores = np.clip([record.score for record in records], 0, None)
-    neighbours = min(NEIGHBOURS, max(FEWEST, len(records) // SHARE))
+    neighbours = usual_neighbours(NEIGHBOURS, len(records))
     found = nearest_neighbours(rows, neighbours)
     affinity = mutual_affinity(found.indices, found.scores, POWER)
     central = np.clip(katz_centrality(graph_of_affinity(affinity)), 0, None)
