@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from torture_tier import note_rows, pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
 
 REQUIRE_ALL = os.environ.get("DFF_ONNX_REQUIRE") == "all"
 
@@ -95,6 +98,7 @@ def skip_or_fail(sentence: str) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`-m` alone decides about slow, torture and GPU tests; without it only the quick ones run."""
+    note_rows(items)
     if config.getoption("-m"):
         return
     for item in items:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import mutated
 from nets import branching, channels_last, gated, picture, plain, reshaped, saved
 from onnx import ModelProto, TensorProto
+from torture_tier import each, row, tiers
 
 from dff_onnx.backbone.cut import cut
 from dff_onnx.backbone.graph import candidate_layers, list_layers
@@ -116,6 +118,7 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], dict[str, str], str]] = {
 }
 
 
+@row("external data attacks")
 @pytest.mark.parametrize("name", ATTACKS)
 def test_external_data_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
     prepare, fields, said = ATTACKS[name]
@@ -146,12 +149,11 @@ def use(path: Path) -> None:
     Backbone.open(path, name, device="cpu", preprocessing=preprocessing, sign="rectify", threads=1)(picture(1, 32, 32))
 
 
-@pytest.mark.slow
-def test_mutated_models_are_used_or_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@tiers("mutated ONNX files")
+def test_mutated_models_are_used_or_refused(cases: range, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     originals = [np.frombuffer(make().SerializeToString(), np.uint8) for make in MADE]
-    rng = np.random.default_rng(0)
-    refused = 0
-    for number in range(1500):
+
+    def judge(number: int, rng: np.random.Generator) -> str:
         data = originals[number % len(originals)].copy()
         # The weights take most of the file and mean nothing to a parser: most changes go elsewhere.
         where = np.concatenate([rng.integers(0, min(300, len(data)), 3), rng.integers(0, len(data), 2)])
@@ -160,6 +162,43 @@ def test_mutated_models_are_used_or_refused(tmp_path: Path, capfd: pytest.Captur
         try:
             use(tmp_path / "m.onnx")
         except DffError:
-            refused += 1
-    assert refused > 500
+            return "refused"
+        return "used"
+
+    assert each(cases, judge)["refused"] > len(cases) / 3
     assert capfd.readouterr().out == ""
+
+
+@tiers("mutated attacks by external data")
+def test_attacks_by_external_data_are_refused_however_they_are_mutated(cases: range, tmp_path: Path) -> None:
+    """What is outside the model's folder is never read: the secret there is no part of any network."""
+    secret, home = b"\x07" * 864, tmp_path / "m"
+    for prepare in (_symlink, _hard_link, _linked_folder):
+        home.mkdir(exist_ok=True)
+        prepare(tmp_path)
+        for name in ("secret", "far/w.bin"):
+            if (tmp_path / name).exists():
+                (tmp_path / name).write_bytes(secret)
+        if prepare is _symlink:
+            (home / "w.bin").rename(home / "s.bin")
+            (tmp_path / "secret").rename(tmp_path / "secret of s")
+            (home / "s.bin").unlink()
+            (home / "s.bin").symlink_to(tmp_path / "secret of s")
+    (home / "own.bin").write_bytes(bytes(864))
+    places = ("/etc/passwd", "../secret", "a/../../secret", "w.bin", "s.bin", "near/w.bin", "C:\\w.bin", "own.bin")
+    good = [external(plain(), location=place).SerializeToString() for place in places]
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        data = good[number % len(good)]
+        place = places[number % len(places)].encode()
+        at = data.rindex(place)
+        changed = mutated(data[at - 20 : at + len(place) + 4], rng, b"./\\abswn:0")
+        (home / "m.onnx").write_bytes(data[: at - 20] + changed + data[at + len(place) + 4 :])
+        try:
+            model = load_model(home / "m.onnx").model
+        except DffError:
+            return "refused"
+        assert secret[:8] not in model.SerializeToString()
+        return "used"
+
+    assert each(cases, judge)["refused"] > len(cases) / 2

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from banks import about, archive_of, bank, entries, npy, text_array
+from mutations import mutated
+from torture_tier import each, tiers
 
 from dff_onnx.concepts import bank as module
 from dff_onnx.concepts.bank import FIGURES, Bank, bank_bytes, read_bank
@@ -260,40 +262,38 @@ def test_two_entries_of_one_name_are_refused(tmp_path: Path) -> None:
         read_bank(written(tmp_path, data))
 
 
-@pytest.mark.slow
-def test_of_1500_mutated_banks_each_is_refused_or_unchanged(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
+@tiers("mutated banks", 0.5)
+def test_of_mutated_banks_each_is_refused_or_unchanged(cases: range, tmp_path: Path) -> None:
     compressed = archive_of(entries(bank_bytes(bank())), zipfile.ZIP_DEFLATED)
-    accepted = 0
-    for number in range(1500):
-        data = bytearray((bank_bytes(bank()), compressed)[number % 2])
-        for _ in range(rng.integers(1, 5)):
-            data[rng.integers(len(data))] = rng.integers(256)
-        if number % 5 == 0:
-            start, length = rng.integers(len(data)), rng.integers(1, 64)
-            del data[start : start + length]
+    goods, kept = (bank_bytes(bank()), compressed), bank()
+
+    def judge(number: int, rng: np.random.Generator) -> str:
         try:
-            found = read_bank(written(tmp_path, bytes(data)))
+            found = read_bank(written(tmp_path, mutated(goods[number % 2], rng)))
         except BankError:
-            continue
-        accepted += 1
-        assert same(found, bank())
-    assert 0 < accepted < 1400  # dates, unused fields: the checksums leave nothing else
+            return "refused"
+        assert same(found, kept)
+        return "unchanged"
+
+    found = each(cases, judge)
+    assert 0 < found["unchanged"] < found["refused"]  # dates, unused fields: the checksums leave nothing else
 
 
-@pytest.mark.slow
-def test_of_1500_banks_mutated_below_the_checksums_none_gives_another_error(tmp_path: Path) -> None:
-    rng = np.random.default_rng(2)
+@tiers("mutated banks", 0.5)
+def test_of_banks_mutated_below_the_checksums_none_gives_another_error(cases: range, tmp_path: Path) -> None:
     contents = entries(bank_bytes(bank()))
-    for _ in range(1500):
+
+    def judge(_: int, rng: np.random.Generator) -> str:
         name = list(contents)[rng.integers(len(contents))]
-        changed = bytearray(contents[name])
-        for _ in range(rng.integers(1, 4)):
-            changed[rng.integers(len(changed))] = rng.integers(256)
+        changed = mutated(contents[name], rng)
         try:
-            read_bank(written(tmp_path, archive_of(contents | {name: bytes(changed)})))
+            read_bank(written(tmp_path, archive_of(contents | {name: changed})))
         except BankError as error:
             assert "bank" in str(error)
+            return "refused"
+        return "read"
+
+    assert each(cases, judge)["refused"] > len(cases) / 4
 
 
 def with_foreground(**changes: Any) -> Bank:

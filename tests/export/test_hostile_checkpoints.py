@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import weight_files as files
+from mutations import mutated
+from torture_tier import each, row, tiers
 from weight_files import call, group, mapping, named, number, numbers, storage, tensor, text
 
 from dff_onnx.errors import CheckpointError
@@ -88,6 +90,7 @@ def with_program(path: Path, place: str, program: bytes) -> Path:
     return path
 
 
+@row("pickle attacks")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("attack", CODE)
 def test_no_code_runs_from_any_pickle_of_any_format(
@@ -105,6 +108,25 @@ def test_the_attacks_are_real(tmp_path: Path, attack: str) -> None:
     marker = tmp_path / "marker"
     pickle.loads(b"\x80\x04" + CODE[attack](marker) + b".")
     assert marker.exists()
+
+
+@tiers("mutated attacks by pickles")
+def test_no_code_runs_from_a_mutated_attack(cases: range, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    marker, path = tmp_path / "marker", tmp_path / "w.pth"
+    plans = [(place, make(marker)) for place in PLACES for make in CODE.values()]
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        place, program = plans[number % len(plans)]
+        with_program(path, place, mutated(program, rng))
+        try:
+            read(path)
+        except CheckpointError:
+            return "refused"
+        return "read"  # an attack that a mutation took the sting out of
+
+    found = each(cases, judge)
+    assert not marker.exists() and found["refused"] > len(cases) / 2
+    assert capfd.readouterr().out == ""
 
 
 def test_a_whole_module_is_refused_with_the_way_out(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import resource
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import mutated
 from PIL import Image
+from torture_tier import each, row, tiers
 from zoo import Animal, animals, quarters, saved
 
 from dff_onnx.errors import ImageError
@@ -17,6 +21,7 @@ def test_the_zoo_has_48_animals() -> None:
     assert len({animal.name for animal in ZOO}) == len(ZOO) >= 48
 
 
+@row("picture zoo")
 @pytest.mark.parametrize("animal", [a for a in ZOO if a.size], ids=lambda a: ascii(a.name))
 def test_a_usable_picture_has_its_size_and_its_colour(animal: Animal, tmp_path: Path) -> None:
     (tmp_path / animal.name).write_bytes(animal.data)
@@ -29,6 +34,7 @@ def test_a_usable_picture_has_its_size_and_its_colour(animal: Animal, tmp_path: 
     assert np.abs(whole[0, 0].astype(int) - animal.corner).max() <= animal.near
 
 
+@row("picture zoo")
 @pytest.mark.parametrize("animal", [a for a in ZOO if not a.size], ids=lambda a: ascii(a.name))
 def test_a_useless_file_is_refused_with_its_reason(animal: Animal, tmp_path: Path) -> None:
     (tmp_path / animal.name).write_bytes(animal.data)
@@ -74,23 +80,30 @@ def test_resizing_keeps_the_aspect_where_asked(mode: str, expected: tuple[int, i
     assert (pixels.shape[1], pixels.shape[0]) == expected
 
 
-@pytest.mark.slow
-def test_mutated_pictures_are_read_or_refused(tmp_path: Path) -> None:
-    kinds = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-    rng = np.random.default_rng(0)
-    noise = Image.fromarray(rng.integers(0, 255, (24, 32, 3), np.uint8))
-    refused = 0
-    for kind in kinds:
-        original = np.frombuffer(saved(noise, kind), np.uint8)
-        for _ in range(1500):
-            data = original.copy()
-            where = rng.integers(0, len(data), rng.integers(1, 9))
-            data[where] = rng.integers(0, 256, len(where))
-            (tmp_path / "m").write_bytes(
-                data[: len(data) if rng.random() < 0.8 else rng.integers(1, len(data))].tobytes()
-            )
-            try:
-                read_picture(tmp_path / "m", Resize("square", 32), max_pixels=10**6)
-            except ImageError:
-                refused += 1
-    assert 0 < refused < 10_500
+KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+
+
+@tiers("mutated pictures")
+def test_mutated_pictures_are_read_or_refused_soon_and_in_little_memory(cases: range, tmp_path: Path) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8))
+    good = [saved(noise, kind) for kind in KINDS]
+    path, slowest, peaks = tmp_path / "m", 0.0, []
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        nonlocal slowest
+        path.write_bytes(mutated(good[number % len(good)], rng))
+        started = time.process_time()
+        try:
+            read_picture(path, Resize("square", 32), max_pixels=10**6)
+            return "read"
+        except ImageError:
+            return "refused"
+        finally:
+            slowest = max(slowest, time.process_time() - started)
+            if number in (cases[len(cases) // 2], cases[-1]):
+                peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+    found = each(cases, judge)
+    assert found["read"] and found["refused"]
+    assert slowest < 2, "seconds"
+    assert peaks[1] - peaks[0] < 20 * 1024, "KiB more in the second half"

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from banks import archive_of, entries, npy
+from mutations import mutated
 from npz_attacks import attacks, replaced, told
+from torture_tier import each, tiers
 
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.images import Resize
@@ -109,3 +111,19 @@ def test_every_truncated_file_is_refused(tmp_path: Path) -> None:
     for size in range(0, len(data), 13):
         with pytest.raises(RefusedError):
             read_head(written(tmp_path, data[:size]))
+
+
+@tiers("mutated heads")
+def test_of_mutated_heads_each_is_refused_or_unchanged(cases: range, tmp_path: Path) -> None:
+    good = head_bytes(fitted())
+
+    def judge(_: int, rng: np.random.Generator) -> str:
+        try:
+            found = read_head(written(tmp_path, mutated(good, rng)))
+        except RefusedError:
+            return "refused"
+        assert head_bytes(found) == good
+        return "unchanged"
+
+    found = each(cases, judge)
+    assert 0 < found["unchanged"] < found["refused"]

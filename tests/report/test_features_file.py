@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mutations import mutated
+from torture_tier import each, tiers
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "concepts"))
 
@@ -146,23 +148,21 @@ def test_an_entry_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -
         read_features(path)
 
 
-def test_of_400_mutated_files_each_is_refused_or_unchanged(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
+@tiers("mutated features")
+def test_of_mutated_files_each_is_refused_or_unchanged(cases: range, tmp_path: Path) -> None:
     path = written(tmp_path)
-    good, refused = path.read_bytes(), 0
-    for _ in range(400):
-        data = bytearray(good)
-        for _ in range(rng.integers(1, 4)):
-            data[rng.integers(len(data))] = rng.integers(256)
-        path.write_bytes(data)
+    good, kept = path.read_bytes(), features()
+
+    def judge(_: int, rng: np.random.Generator) -> str:
+        path.write_bytes(mutated(good, rng))
         try:
             found = read_features(path)
         except RefusedError:
-            refused += 1
-        else:
-            assert found.settings() == features().settings()
-            assert found.values.tobytes() == features().values.tobytes()
-    assert refused > 200
+            return "refused"
+        assert found.settings() == kept.settings() and found.values.tobytes() == kept.values.tobytes()
+        return "unchanged"
+
+    assert each(cases, judge)["refused"] > len(cases) / 2
 
 
 def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:

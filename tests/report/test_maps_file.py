@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mutations import mutated
 from numpy.typing import NDArray
+from torture_tier import each, tiers
 
 from dff_onnx.errors import OutputError, RefusedError
 from dff_onnx.maps.levels import as_float
@@ -158,36 +160,35 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: py
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 * 1024, "KiB"
 
 
-def test_of_300_mutated_files_each_is_refused_or_unchanged(tmp_path: Path) -> None:
-    rng = np.random.default_rng(3)
+@tiers("mutated maps of a run", 0.5)
+def test_of_mutated_files_each_is_refused_or_unchanged(cases: range, tmp_path: Path) -> None:
     kept = [some(0), some(1, np.uint8)]
-    good = written(tmp_path, *kept).read_bytes()
-    accepted = 0
-    for number in range(300):
-        data = bytearray(good)
-        for _ in range(rng.integers(1, 5)):
-            data[rng.integers(len(data))] = rng.integers(256)
-        if number % 5 == 0:
-            start = rng.integers(len(data))
-            del data[start : start + rng.integers(1, 64)]
-        (tmp_path / "maps.npz").write_bytes(data)
+    path = written(tmp_path, *kept)
+    good = path.read_bytes()
+
+    def judge(_: int, rng: np.random.Generator) -> str:
+        (tmp_path / "maps.npz").write_bytes(mutated(good, rng))
         try:
             found = read_all(tmp_path / "maps.npz", 2)
         except RefusedError:
-            continue
-        accepted += 1
+            return "refused"
         assert all(a.tobytes() == b.tobytes() for a, b in zip(kept, found, strict=True))
-    assert 0 < accepted < 290
+        return "unchanged"
+
+    found = each(cases, judge)
+    assert 0 < found["unchanged"] < found["refused"]
 
 
-def test_of_300_entries_mutated_below_the_checksums_none_gives_another_error(tmp_path: Path) -> None:
-    rng = np.random.default_rng(4)
-    for number in range(300):
-        data = bytearray(GOOD)
-        for _ in range(rng.integers(1, 4)):
-            data[rng.integers(128 if number % 2 else len(data))] = rng.integers(256)
-        archive(tmp_path / "maps.npz", {"0.npy": bytes(data)})
+@tiers("mutated maps of a run", 0.5)
+def test_of_entries_mutated_below_the_checksums_none_gives_another_error(cases: range, tmp_path: Path) -> None:
+    def judge(number: int, rng: np.random.Generator) -> str:
+        data = mutated(GOOD[:128], rng) + GOOD[128:] if number % 2 else mutated(GOOD, rng)
+        archive(tmp_path / "maps.npz", {"0.npy": data})
         try:
             assert read_all(tmp_path / "maps.npz", 1)[0].shape[0] == K
         except RefusedError as error:
             assert "maps.npz" in str(error)
+            return "refused"
+        return "read"
+
+    assert each(cases, judge)["refused"] > len(cases) / 4

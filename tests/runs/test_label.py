@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_backbone import Colours
+from mutations import mutated
 from PIL import Image
+from torture_tier import each, tiers
 
 import dff_onnx.runs.label as module
 from dff_onnx.concepts.bank import read_bank
@@ -283,21 +285,21 @@ def test_a_file_that_is_no_labels_is_refused_with_its_path(text: str, said: str,
         read_labels(tmp_path / "none.json", 3)
 
 
-def test_of_300_mutated_files_of_labels_none_gives_another_error(tmp_path: Path) -> None:
-    rng = np.random.default_rng(7)
+@tiers("mutated labels")
+def test_of_mutated_files_of_labels_none_gives_another_error(cases: range, tmp_path: Path) -> None:
     good, path = labels_json(NAMED), tmp_path / "labels.json"
-    refused = 0
-    for _ in range(300):
-        data = bytearray(good)
-        for _ in range(rng.integers(1, 4)):
-            data[rng.integers(len(data))] = rng.integers(256)
-        path.write_bytes(data)
+
+    def judge(_: int, rng: np.random.Generator) -> str:
+        path.write_bytes(mutated(good, rng))
         try:
             assert len(read_labels(path, 3).parts) == 3
         except RefusedError as error:
-            refused += 1
             assert "labels.json" in str(error) and str(error).isprintable()
-    assert 100 < refused < 300
+            return "refused"
+        return "read"
+
+    found = each(cases, judge)
+    assert found["refused"] > len(cases) / 3 and found["read"]
 
 
 def test_names_of_a_run_that_was_made_again_are_not_believed(folder: Path, home: Path) -> None:

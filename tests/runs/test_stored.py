@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_backbone import Colours
+from mutations import mutated
+from torture_tier import each, tiers
 
 from dff_onnx.errors import DffError, RefusedError, UsageError
 from dff_onnx.images import Resize
@@ -210,11 +212,11 @@ def changed(rng: np.random.Generator, value: Any) -> None:
         return
 
 
-def test_of_300_results_mutated_as_trees_none_gives_another_error(home: Path) -> None:
-    rng = np.random.default_rng(5)
+@tiers("mutated results of a run")
+def test_of_results_mutated_as_trees_none_gives_another_error(cases: range, home: Path) -> None:
     good = json.loads((home / "results.json").read_text())
-    refused = 0
-    for _ in range(300):
+
+    def judge(_: int, rng: np.random.Generator) -> str:
         tree = copy.deepcopy(good)
         for _ in range(rng.integers(1, 4)):
             changed(rng, tree)
@@ -222,26 +224,28 @@ def test_of_300_results_mutated_as_trees_none_gives_another_error(home: Path) ->
         try:
             use(home)
         except DffError as error:
-            refused += 1
             assert "results.json" in str(error) or "maps.npz" in str(error)
-    assert refused > 200
+            return "refused"
+        return "read"
+
+    assert each(cases, judge)["refused"] > len(cases) / 2
 
 
-@pytest.mark.parametrize("name", ["results.json", "maps.npz", "run.toml"])
-def test_of_300_files_mutated_as_bytes_none_gives_another_error(name: str, home: Path) -> None:
-    rng = np.random.default_rng(6)
-    good = (home / name).read_bytes()
-    refused = 0
-    for number in range(300):
-        data = bytearray(good)
-        for _ in range(rng.integers(1, 4)):
-            data[rng.integers(len(data))] = rng.integers(256)
-        if number % 4 == 0:
-            del data[rng.integers(len(data)) :]
-        (home / name).write_bytes(data)
+@tiers("mutated files of a run")
+def test_of_files_mutated_as_bytes_none_gives_another_error(cases: range, home: Path) -> None:
+    names = ("results.json", "maps.npz", "run.toml")
+    goods = {name: (home / name).read_bytes() for name in names}
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        name = names[number % len(names)]
+        (home / name).write_bytes(mutated(goods[name], rng))
         try:
             use(home)
         except (RefusedError, UsageError) as error:
-            refused += 1
             assert str(home) in str(error)
-    assert refused > 100
+            return "refused"
+        finally:
+            (home / name).write_bytes(goods[name])
+        return "read"
+
+    assert each(cases, judge)["refused"] > len(cases) / 4

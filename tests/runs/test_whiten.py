@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_backbone import Colours
+from mutations import mutated
+from torture_tier import each, tiers
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "concepts"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "report"))
@@ -159,19 +160,27 @@ def test_bytes_without_one_of_the_fields_are_refused(field: str, kept: Whitening
         whitening_of(archive_of(without_field(field)(entries(whitening_bytes(kept)))), "x")
 
 
-def test_every_cut_and_flipped_byte_is_refused_or_harmless(kept: WhiteningFile) -> None:
+def test_every_cut_is_refused(kept: WhiteningFile) -> None:
     data = whitening_bytes(kept)
     for length in range(0, len(data), 97):
         with pytest.raises(RefusedError):
             whitening_of(data[:length], "x")
-    rng = np.random.default_rng(0)
-    for place in rng.integers(0, len(data), 200):
-        changed = io.BytesIO(data).getvalue()[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :]
+
+
+@tiers("mutated whitenings")
+def test_mutated_bytes_are_refused_or_harmless(cases: range, kept: WhiteningFile) -> None:
+    data = whitening_bytes(kept)
+
+    def judge(_: int, rng: np.random.Generator) -> str:
         try:
-            found = whitening_of(changed, "x")
+            found = whitening_of(mutated(data, rng), "x")
         except RefusedError:
-            continue
+            return "refused"
         assert whitening_bytes(found) == data
+        return "harmless"
+
+    found = each(cases, judge)
+    assert 0 < found["harmless"] < found["refused"]
 
 
 @pytest.mark.parametrize("changes", [{"pictures": 0}, {"vectors": True}, {"dimensions": 2}, {"settings": None}])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_entries import entry, held, identity_of
+from torture_tier import each, tiers
 
 from dff_onnx.errors import DffError, OutputError, StoreError
 from dff_onnx.store import Entry, SqliteStore, Stamp
@@ -30,38 +31,25 @@ def look(path: Path) -> tuple[object, tuple[str, ...]]:
             return None, problems
 
 
-def flips_are_found_or_harmless(filled: Path, flips: int, seed: int) -> None:
+@tiers("mutated indexes")
+def test_a_flipped_bit_is_found_or_harms_nothing(cases: range, filled: Path) -> None:
     whole = filled.read_bytes()
     contents, problems = look(filled)
     assert problems == ()
-    rng = np.random.default_rng(seed)
-    found = 0
-    for _ in range(flips):
+
+    def judge(_: int, rng: np.random.Generator) -> str:
         bad = bytearray(whole)
         bad[rng.integers(len(bad))] ^= 1 << int(rng.integers(8))
         filled.write_bytes(bad)
         try:
             now, problems = look(filled)
         except (StoreError, OutputError):
-            found += 1
-            continue
+            return "refused"
         assert problems or now == contents
-        found += bool(problems)
-    assert found > flips / 4
+        return "found" if problems else "harmless"
 
-
-def test_a_flipped_bit_is_found_or_harms_nothing(filled: Path) -> None:
-    flips_are_found_or_harmless(filled, 60, 0)
-
-
-@pytest.mark.slow
-def test_two_thousand_flipped_bits_are_found_or_harm_nothing(filled: Path) -> None:
-    flips_are_found_or_harmless(filled, 2000, 1)
-
-
-@pytest.mark.torture
-def test_many_flipped_bits_are_found_or_harm_nothing(filled: Path) -> None:
-    flips_are_found_or_harmless(filled, 200_000, 2)
+    found = each(cases, judge)
+    assert found["refused"] + found["found"] > len(cases) / 4
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mutations import mutated
+from torture_tier import each, tiers
 
 from dff_onnx.errors import ModelError, UsageError
 from dff_onnx.export.architectures import network, usual_preprocessing
@@ -108,3 +111,22 @@ def test_a_card_that_cannot_be_is_refused_by_its_word(was: str, now: str, said: 
 def test_a_card_that_is_not_there_is_a_mistake_of_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such file"):
         read_card(tmp_path / "none.toml")
+
+
+@tiers("mutated model cards")
+def test_a_mutated_card_is_read_or_refused_with_its_file(cases: range, tmp_path: Path) -> None:
+    goods = [OWN.encode(), *(card.path.read_bytes() for card in cards().values())]
+    path = tmp_path / "mine.toml"
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        path.write_bytes(mutated(goods[number % len(goods)], rng, b"" if number % 2 else b'="[]\n0.x\\'))
+        try:
+            card = read_card(path)
+        except (ModelError, UsageError) as error:
+            assert "mine.toml" in str(error)
+            return "refused"
+        assert card.weights is None or card.weights.url.startswith(("http://", "https://"))
+        return "read"
+
+    found = each(cases, judge)
+    assert found["refused"] > len(cases) / 4 and found["read"]

@@ -1,0 +1,143 @@
+"""How many cases each row of the torture table has in each tier, and the summary that says how many were run.
+
+A test that belongs to a row takes `cases`, a range of numbers, from `@tiers("name of the row")`; the same body then
+runs in every tier that the row has a number for. `@row("name of the row")` counts a test with one number everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+# A tenth of the long tier's numbers, say, for a machine that has only an hour: the summary says what was really run.
+SHARE = float(os.environ.get("DFF_ONNX_TORTURE_SHARE", "1"))
+# So many cases of the long tier are one test: workers share them out, and a process that dies loses few.
+PIECE = 25_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """Numbers of cases, of all tests of a row together; 0 where the tier has none of its own.
+
+    Attributes:
+        quick: in `make test`.
+        test_all: added by `make test-all`.
+        torture: added by `make torture`.
+        piece: cases of the long tier in one test.
+    """
+
+    quick: int = 0
+    test_all: int = 0
+    torture: int = 0
+    piece: int = PIECE
+
+
+ROWS = {
+    "mutated pictures": Row(test_all=10_500, torture=1_000_000),
+    "mutated ONNX files": Row(test_all=1_500, torture=200_000),
+    "mutated classifiers": Row(test_all=2_000, torture=200_000),
+    "mutated checkpoints": Row(test_all=1_500, torture=200_000),
+    "mutated banks": Row(test_all=3_000, torture=200_000),
+    "mutated indexes": Row(quick=60, test_all=2_000, torture=200_000, piece=5_000),
+    "mutated journals": Row(quick=40, test_all=1_500, torture=200_000, piece=5_000),
+    "mutated features": Row(quick=400, test_all=1_500, torture=200_000),
+    "mutated heads": Row(quick=200, test_all=1_500, torture=200_000),
+    "mutated whitenings": Row(quick=200, test_all=1_500, torture=200_000),
+    "mutated maps of a run": Row(quick=600, test_all=1_500, torture=200_000),
+    "mutated results of a run": Row(quick=300, test_all=1_500, torture=200_000),
+    "mutated files of a run": Row(quick=900, test_all=1_500, torture=200_000),
+    "mutated labels": Row(quick=300, test_all=1_500, torture=200_000),
+    "mutated model cards": Row(quick=200, test_all=1_500, torture=200_000),
+    "mutated VOC XML": Row(quick=300, test_all=1_500, torture=200_000),
+    "mutated ILSVRC XML": Row(quick=300, test_all=1_500, torture=200_000),
+    "mutated .mat files": Row(quick=300, test_all=1_500, torture=200_000),
+    "mutated pickled truths": Row(quick=600, test_all=1_500, torture=200_000),
+    "mutated attacks by external data": Row(quick=90, test_all=900, torture=25_000),
+    "mutated attacks by pickles": Row(quick=170, test_all=1_700, torture=25_000),
+    "NMF laws": Row(quick=40, test_all=500, torture=50_000, piece=5_000),
+    "picture zoo": Row(),
+    "external data attacks": Row(),
+    "pickle attacks": Row(),
+    "hostile file names": Row(),
+    "100 000 files listed": Row(),
+    "pictures of a run in flat memory": Row(torture=10_000, piece=10_000),
+    "failing writes": Row(quick=3, test_all=3, torture=50, piece=50),
+    "kill -9": Row(),
+}
+
+
+def row(name: str, cases: int = 1) -> pytest.MarkDecorator:
+    """Marks a test as so many cases of a row."""
+    if name not in ROWS:
+        raise ValueError(f"{name}: is no row of the torture table")
+    return pytest.mark.row(name, cases)
+
+
+def tiers(name: str, share: float = 1.0) -> pytest.MarkDecorator:
+    """Gives a test its `cases` in each tier: consecutive ranges, so that no tier repeats another.
+
+    Args:
+        name: of the row.
+        share: of the row's numbers; the shares of its tests add up to 1.
+    """
+    plan, first, found = ROWS[name], 0, []
+    for number, marks, piece in (
+        (plan.quick, (), plan.quick),
+        (plan.test_all, (pytest.mark.slow,), plan.test_all),
+        (int(plan.torture * SHARE), (pytest.mark.torture,), plan.piece),
+    ):
+        left = round(number * share)
+        while left > 0:
+            size = min(left, piece)
+            cases = range(first, first + size)
+            found.append(pytest.param(cases, marks=(*marks, row(name, size)), id=f"{cases.start}-{cases.stop - 1}"))
+            first, left = first + size, left - size
+    return pytest.mark.parametrize("cases", found)
+
+
+def each(cases: range, judge: Callable[[int, np.random.Generator], str]) -> Counter[str]:
+    """Runs every case with random numbers of its own, and counts what became of them; one that fails is named."""
+    found: Counter[str] = Counter()
+    for number in cases:
+        try:
+            found[judge(number, np.random.default_rng(number))] += 1
+        except BaseException as error:
+            error.add_note(f"case {number} of {cases}")
+            raise
+    return found
+
+
+def note_rows(items: list[pytest.Item]) -> None:
+    """Writes each test's row on it, so that it comes back from whatever process runs it."""
+    for item in items:
+        for mark in item.iter_markers("row"):
+            item.user_properties.append(("row", [mark.args[0], mark.args[1]]))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The torture table as it was run: cases that passed, cases of tests that failed."""
+    if not config.getoption("-m"):
+        return
+    passed, failed = (_counted(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
+    if not passed and not failed:
+        return
+    terminalreporter.section("cases run, by row of the torture table")
+    for name in ROWS:
+        said = f"{passed[name]:>9} passed" if passed[name] else "  not run here"
+        terminalreporter.line(f"{name:<34}{said}" + (f", {failed[name]} in failed tests" if failed[name] else ""))
+
+
+def _counted(reports: list[Any]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for report in reports:
+        if getattr(report, "when", "") == "call":
+            for key, value in report.user_properties:
+                if key == "row":
+                    found[value[0]] += value[1]
+    return found
