@@ -67,7 +67,7 @@ ROWS = {
     "hostile file names": Row(),
     "100 000 files listed": Row(),
     "pictures of a run in flat memory": Row(torture=10_000, piece=10_000),
-    "failing writes": Row(quick=3, test_all=3, torture=50, piece=50),
+    "failing writes": Row(test_all=3, torture=50, piece=50),
     "kill -9": Row(),
 }
 

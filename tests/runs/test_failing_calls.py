@@ -1,0 +1,98 @@
+"""Every call that writes fails once, with a full disk, a broken one and one that may not be written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_pictures import picture
+from torture_tier import tiers
+
+HERE = Path(__file__).parent
+SMALL = ["--size", "64", "--device", "cpu"]
+COMMANDS = ("run", "apply", "compile", "index", "index of more")
+
+
+@pytest.fixture(scope="session")
+def shim(cpp_compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that fails calls."""
+    library = tmp_path_factory.mktemp("shim") / "failing_calls.so"
+    source = ["-x", "c", str(HERE / "failing_calls.c")]
+    subprocess.run([cpp_compiler, *source, "-shared", "-fPIC", "-O1", "-o", str(library), "-ldl"], check=True)
+    return library
+
+
+def program(*arguments: str | Path, shim: Path | None = None) -> str:
+    """What a Python program prints."""
+    more = {"LD_PRELOAD": str(shim)} if shim else {}
+    paths = os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": paths} | more
+    ended = subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout
+
+
+def plan_of(command: str, pictures: Path, tmp_path: Path, many: int) -> dict[str, Any]:
+    """What is tried: arguments, the folder they write below, and what lies there before."""
+    before, folder = tmp_path / "before", tmp_path / "out"
+    (before / "earlier").mkdir(parents=True)
+    (before / "earlier" / "result.json").write_text("{}")
+    some = tmp_path / "some"
+    some.mkdir()
+    for number in range(many):
+        (some / f"{number}.png").hardlink_to(pictures / f"{number}.png")
+    if command in ("apply", "compile"):
+        program("-m", "dff_onnx", "run", some, "-o", tmp_path / "first", "-k", "2", *SMALL)
+    if command == "index of more":
+        program("-m", "dff_onnx", "index", some, "-o", before / "index.db", *SMALL)
+        (some / "new.png").hardlink_to(pictures / "new.png")
+    arguments: dict[str, Sequence[str | Path]] = {
+        "run": ["run", some, "-o", folder / "run", "-k", "2", *SMALL],
+        "apply": ["apply", tmp_path / "first" / "bank.npz", some, "-o", folder / "applied", "--device", "cpu"],
+        "compile": ["compile", tmp_path / "first" / "bank.npz", "-o", folder / "x.onnx"],
+        "index": ["index", some, "-o", folder / "index.db", *SMALL],
+        "index of more": ["index", some, "-o", folder / "index.db", *SMALL],
+    }
+    known = {"arguments": list(map(str, arguments[command])), "folder": str(folder), "before": str(before)}
+    return known | {"every": many > 3}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@tiers("failing writes")
+def test_whatever_call_fails_the_command_says_so_and_the_next_one_completes(
+    cases: range, command: str, shim: Path, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(len(cases)):
+        picture(number).save(pictures / f"{number}.png")
+    picture(1000).save(pictures / "new.png")
+    (tmp_path / "plan.json").write_text(json.dumps(plan_of(command, pictures, tmp_path, len(cases))))
+    whole, *trials = json.loads(program(HERE / "failing_calls.py", tmp_path / "plan.json", shim=shim))
+    assert whole["code"] == 0 and len(trials) >= 2 * whole["again"] >= 10, whole["said"]
+    for trial in trials:
+        judge(trial, whole)
+
+
+def judge(trial: dict[str, Any], whole: dict[str, Any]) -> None:
+    said = f"{trial['error']} at call {trial['call']}: {trial['said']!r}"
+    if trial["code"] == 0:  # a folder that need not be made, say: all is there
+        assert trial["files"].keys() == whole["files"].keys(), said
+    else:
+        assert trial["code"] == 7 and "Traceback" not in trial["said"] and "cannot be" in trial["said"], said
+    assert not [name for name in trial["files"] if ".dff-" in name or name.endswith(".part")], said
+    settled = {name for name in whole["files"] if "index.db" not in name}
+    for name, digest in trial["files"].items():
+        assert name not in settled or digest == whole["files"][name] or name.endswith("run.toml"), (name, said)
+    assert trial["files"]["earlier/result.json"] == whole["files"]["earlier/result.json"]
+    if trial["after"] is not None:
+        assert trial["again"] == 0, (said, trial["words"])
+        assert all(trial["after"][name] == whole["files"][name] for name in settled), said
