@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torture_tier import row
 
 from dff_onnx.errors import NoImagesError, OutputError, UsageError
 from dff_onnx.files import RUN_MARKER, output_names, printable, walk_pictures, write_atomically
@@ -56,6 +57,7 @@ def test_a_missing_and_an_empty_folder_are_said(tmp_path: Path) -> None:
         walk_pictures(tmp_path)
 
 
+@row("100 000 files listed", 100_000)
 @pytest.mark.slow
 def test_a_hundred_thousand_files_are_listed_within_a_second(tmp_path: Path) -> None:
     for number in range(100_000):
