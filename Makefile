@@ -6,16 +6,20 @@ READY  := $(VENV)/.ready
 ORACLE := $(VENV)/.oracle
 PEERS  := $(VENV)/.peers
 NODE   := $(VENV)/.node
+DIST   := $(VENV)/.dist
+LOWEST := $(VENV)/lowest
+# Interpreters that the wheel is tried in.
+PYTHONS ?= $(PYTHON)
 OUT    ?= out/demo
 # Releases of ONNX Runtime that compiled files are tried in, beside the one installed.
 EARLIER := 1.27.0 1.29.0 1.30.0
 TESTS  ?= -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check bench bench-gpu torture clean
+.PHONY: help setup demo test test-all check bench bench-gpu torture dist test-lowest audit clean
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## create the environment in .venv
 
@@ -67,8 +71,25 @@ bench: $(PEERS)  ## peers and us side by side, and the pipeline against its part
 bench-gpu: $(READY)  ## the factorization on a CUDA device, beside what its memory allows
 	$(BIN)/python benchmarks/gpu.py
 
-torture: $(ORACLE)  ## the long tier, before a release
-	$(BIN)/python -m pytest -m torture
+torture: $(ORACLE)  ## the long tier, before a release; DFF_ONNX_TORTURE_SHARE=0.1 runs a tenth of it
+	$(BIN)/python -m pytest $(TESTS) -m torture
+
+$(DIST): $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[dist]'
+	@touch $@
+
+dist: $(DIST)  ## wheel and sdist, and the main job with the wheel alone; PYTHONS="python3.12 python3.13" for others
+	$(BIN)/python .ci/dist.py $(PYTHONS)
+
+test-lowest: $(DIST)  ## the quick tests with the lowest releases that pyproject.toml allows
+	$(BIN)/uv pip compile pyproject.toml --extra test --resolution lowest-direct --python $(BIN)/python --quiet --no-header --no-annotate --output-file $(VENV)/lowest.txt
+	$(BIN)/python -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet -r $(VENV)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --no-deps -e .
+	PATH="$(CURDIR)/$(LOWEST)/bin:$$PATH" $(LOWEST)/bin/python -m pytest $(TESTS)
+
+audit: $(DIST)  ## known vulnerabilities of what a user would get; asks a server on the network
+	$(BIN)/python -m pip_audit --strict .
 
 clean:  ## remove the environment, caches and outputs
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

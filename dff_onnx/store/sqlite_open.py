@@ -25,6 +25,8 @@ def connect(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "there is no such file"
         raise UsageError(f"{path}: {found}; give an index that `dff-onnx index` made")
+    if _half_made(path):
+        raise StoreError("was left half made by a command that was ended; run `dff-onnx index` there again")
     try:
         _check_header(path)
         return _judged(path, "mode=ro")
@@ -46,7 +48,8 @@ def is_missing(path: Path) -> bool:
     if path.is_dir():
         return False
     _check_header(path)
-    connection = _opened(path, "mode=ro")
+    # What is half made is taken back first, which is writing; an index will be written there anyway.
+    connection = _opened(path, "mode=rw" if _half_made(path) else "mode=ro")
     try:
         return schema.is_empty(connection)
     finally:
@@ -109,6 +112,12 @@ def _closed(path: Path) -> bool:
     """Whether no log lies beside the file that would belong to what it says."""
     log = path.with_name(path.name + "-wal")
     return not log.exists() or log.stat().st_size == 0
+
+
+def _half_made(path: Path) -> bool:
+    """Whether the first transaction left its journal, at a kill or when a disk failed; later ones have none."""
+    journal = path.with_name(path.name + "-journal")
+    return journal.exists() and journal.stat().st_size > 0
 
 
 def _check_header(path: Path) -> None:

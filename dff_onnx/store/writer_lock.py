@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -30,13 +31,22 @@ class WriterLock:
                 f"{path}: is being written by process {holder}; wait until it is done, or end it, "
                 "and run the command again"
             )
-        self._file.truncate()
-        self._file.write(str(os.getpid()).encode())
-        self._file.flush()
+        try:
+            self._file.truncate()
+            self._file.write(str(os.getpid()).encode())
+            self._file.flush()
+        except OSError as error:
+            self._given_up()
+            raise _unwritable(path, path.with_name(path.name + ".lock"), error) from error
 
     def free(self) -> None:
         """Lets others write."""
         self._file.close()
+
+    def _given_up(self) -> None:
+        """Closes a file that may refuse to be flushed; either way it is closed, and the lock free."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     @staticmethod
     def _opened(path: Path) -> BinaryIO:
@@ -44,7 +54,11 @@ class WriterLock:
         try:
             return os.fdopen(os.open(beside, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {beside.name} beside it: {error.strerror}") from error
+            raise _unwritable(path, beside, error) from error
+
+
+def _unwritable(path: Path, beside: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: cannot be written: {beside.name} beside it: {error.strerror}")
 
 
 def _taken(file: BinaryIO) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import gc
 import hashlib
 import io
@@ -19,8 +20,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dff_onnx import cli
+import typer.main
 
+from dff_onnx import cli
+from dff_onnx.errors import StoreError, UsageError
+from dff_onnx.store import SqliteStore
+
+typer.main.get_command = functools.cache(typer.main.get_command)  # the tree of commands takes half the time
 SHIM = ctypes.CDLL(None)
 # A full disk stays full; the others may pass.
 ERRORS = {"ENOSPC": True, "EIO": False, "EACCES": False}
@@ -54,6 +60,19 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def indexed(folder: Path) -> list[str] | None:
+    """The pictures of an index, and what is wrong with it; None where there is no index, or nothing in it yet."""
+    try:
+        with SqliteStore.open(folder / "index.db") as store:
+            return [*store.stamps(), *store.check()]
+    except UsageError:
+        return None
+    except StoreError as error:
+        if "nothing at all" in str(error) or "half made" in str(error):
+            return None
+        raise
+
+
 def trials(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """Every call of the command in turn: with a full disk, and the command once more behind it; with the other errors.
 
@@ -69,10 +88,12 @@ def trials(plan: dict[str, Any]) -> list[dict[str, Any]]:
             _laid(folder, before)
             code, said, _ = failing(arguments, folder, number, error)
             trial = {"error": error, "call": number, "code": code, "said": said, "files": digests(folder)}
+            trial["indexed"] = indexed(folder)
             again, words, after = 0, "", None
             if plan["every"] or error == "ENOSPC":
                 again, words = called(arguments)
                 after = digests(folder)
+                trial["indexed again"] = indexed(folder)
             found.append(trial | {"again": again, "words": words, "after": after})
     return [whole, *found]
 

@@ -196,3 +196,22 @@ class read_only:  # noqa: N801
         if self.mounted:
             subprocess.run(["umount", str(self.folder)], check=True)
         self.folder.chmod(0o755)
+
+
+def test_an_index_that_was_left_half_made_is_said_to_be_and_can_be_made(path: Path, tmp_path: Path) -> None:
+    """The journal of the first transaction is all that tells what the file's pages are not."""
+    other = sqlite3.connect(tmp_path / "other.db", isolation_level=None)
+    other.execute("PRAGMA cache_size=1")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE half (made)")
+    other.executemany("INSERT INTO half VALUES (?)", [(bytes(5000),)] * 20)
+    for suffix in ("", "-journal"):
+        path.with_name(path.name + suffix).write_bytes((tmp_path / f"other.db{suffix}").read_bytes())
+    other.close()
+    assert path.stat().st_size > 0
+    with pytest.raises(StoreError, match=r"index\.db: was left half made by a command that was ended; run"):
+        SqliteStore.open(path)
+    assert SqliteStore.is_missing(path)
+    with SqliteStore.write(path, identity_of()) as store:
+        store.put([entry("a.jpg")])
+        assert store.check() == ()
