@@ -18,6 +18,8 @@ from dff_onnx.factorization.survey import Survey
 
 # Replaces denominators that are exactly zero; nothing is added to others.
 EPSILON = 1e-7
+# No factor grows by more than the inverse of this in a step: rows that all but vanished would leave float32.
+SMALLEST_SHARE = 1e-30
 
 
 def mu(found: Survey, k: int, rng: np.random.Generator, options: Options) -> Solution:
@@ -41,8 +43,8 @@ def mu(found: Survey, k: int, rng: np.random.Generator, options: Options) -> Sol
     first = previous = _error(A, H, W, norm)
     history = [first**2 / norm if norm > 0 else 0.0]
     for step in range(options.max_iter):
-        H = H * ((A @ W.T) / _floored(H @ (W @ W.T)))
-        W = W * ((H.T @ A) / _floored((H.T @ H) @ W))
+        H = H * _quotient(A @ W.T, H @ (W @ W.T))
+        W = W * _quotient(H.T @ A, (H.T @ H) @ W)
         if options.tol > 0 and step % 10 == 0:
             error = _error(A, H, W, norm)
             history.append(error**2 / norm if norm > 0 else 0.0)
@@ -54,9 +56,11 @@ def mu(found: Survey, k: int, rng: np.random.Generator, options: Options) -> Sol
     return Solution(H.T, W, options.max_iter, False, reason, "random", tuple(history))
 
 
-def _floored(denominator: Array) -> Array:
+def _quotient(numerator: Array, denominator: Array) -> Array:
+    """Their ratio, the denominator floored where it is zero; finite also where it is next to it."""
     xp = namespace_of(denominator)
-    return xp.where(denominator == 0, xp.full_like(denominator, EPSILON), denominator)
+    floored = xp.where(denominator == 0, xp.full_like(denominator, EPSILON), denominator)
+    return numerator / xp.maximum(floored, numerator * SMALLEST_SHARE)
 
 
 def _error(A: Array, H: Array, W: Array, norm: float) -> float:
