@@ -72,7 +72,7 @@ bench-gpu: $(READY)  ## the factorization on a CUDA device, beside what its memo
 	$(BIN)/python benchmarks/gpu.py
 
 torture: $(ORACLE)  ## the long tier, before a release; DFF_ONNX_TORTURE_SHARE=0.1 runs a tenth of it
-	$(BIN)/python -m pytest $(TESTS) -m torture
+	$(BIN)/python -m pytest $(TESTS) -m 'torture or same'
 
 $(DIST): $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[dist]'

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import numpy as np
 
 # What counts, lengths and offsets are when they are wrong.
@@ -39,3 +42,28 @@ def mutated(data: bytes, rng: np.random.Generator, letters: bytes = b"") -> byte
     if rng.random() < 0.1:
         del edited[int(rng.integers(len(edited) + 1)) :]
     return bytes(edited)
+
+
+def mutated_tree(tree: Any, rng: np.random.Generator) -> Any:
+    """A copy of what JSON holds, with one to three of its values, anywhere, something else or gone."""
+    edited = copy.deepcopy(tree)
+    for _ in range(rng.integers(1, 4)):
+        _change(edited, rng)
+    return edited
+
+
+def _change(value: Any, rng: np.random.Generator) -> None:
+    others: list[Any] = [None, True, -1, 1e308, 10**30, "", "../x", [], {}, "\x00<b>", 0.5, [[1]], {"a": 1}]
+    while True:
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        if not keys:
+            return
+        key = keys[rng.integers(len(keys))]
+        if isinstance(value[key], dict | list) and rng.random() < 0.8:
+            value = value[key]
+            continue
+        if rng.random() < 0.2:
+            del value[key]
+        else:
+            value[key] = others[rng.integers(len(others))]
+        return

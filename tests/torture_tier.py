@@ -1,16 +1,18 @@
 """How many cases each row of the torture table has in each tier, and the summary that says how many were run.
 
 A test that belongs to a row takes `cases`, a range of numbers, from `@tiers("name of the row")`; the same body then
-runs in every tier that the row has a number for. `@row("name of the row")` counts a test with one number everywhere.
+runs in every tier that the row has a number for. `@row("name of the row")` counts a test with one number everywhere;
+`make torture` runs these, too.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ import pytest
 SHARE = float(os.environ.get("DFF_ONNX_TORTURE_SHARE", "1"))
 # So many cases of the long tier are one test: workers share them out, and a process that dies loses few.
 PIECE = 25_000
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,12 @@ ROWS = {
     "mutated ILSVRC XML": Row(quick=300, test_all=1_500, torture=200_000),
     "mutated .mat files": Row(quick=300, test_all=1_500, torture=200_000),
     "mutated pickled truths": Row(quick=600, test_all=1_500, torture=200_000),
+    "mutated truths of retrieval": Row(quick=600, test_all=1_500, torture=200_000),
+    "mutated tables of boxes": Row(quick=300, test_all=1_500, torture=200_000),
+    "mutated evaluations": Row(quick=400, test_all=1_500, torture=200_000),
+    "mutated identities of indexes": Row(quick=400, test_all=1_500, torture=200_000),
+    "mutated graphs beside indexes": Row(quick=200, test_all=1_500, torture=200_000),
+    "mutated graphs of a database": Row(quick=300, test_all=1_500, torture=200_000),
     "mutated attacks by external data": Row(quick=90, test_all=900, torture=25_000),
     "mutated attacks by pickles": Row(quick=170, test_all=1_700, torture=25_000),
     "NMF laws": Row(quick=40, test_all=500, torture=50_000, piece=5_000),
@@ -69,11 +78,27 @@ ROWS = {
     "pictures of a run in flat memory": Row(torture=10_000, piece=10_000),
     "failing writes": Row(test_all=3, torture=50, piece=50),
     "kill -9": Row(),
+    "NumPy = array-api-strict": Row(),
+    "NumPy = CuPy": Row(),
+}
+# Tests of these rows are in every package, and known by what they are called or by where they are.
+SPREAD = {
+    "NumPy = array-api-strict": re.compile("foreign_device|another_device|needs?_no_numpy|needs_numpy|array_library"),
+    "NumPy = CuPy": re.compile("test_gpu(_retrieval)?[.]py"),
 }
 
 
-def row(name: str, cases: int = 1) -> pytest.MarkDecorator:
-    """Marks a test as so many cases of a row."""
+def row(name: str, cases: int = 1) -> Callable[[Test], Test]:
+    """Marks a test as so many cases of a row, in every tier that runs it and in `make torture`."""
+
+    def mark(test: Test) -> Test:
+        return pytest.mark.same(counted(name, cases)(test))
+
+    return mark
+
+
+def counted(name: str, cases: int = 1) -> pytest.MarkDecorator:
+    """Counts a test as so many cases of a row; its own marks say which tiers run it."""
     if name not in ROWS:
         raise ValueError(f"{name}: is no row of the torture table")
     return pytest.mark.row(name, cases)
@@ -96,7 +121,7 @@ def tiers(name: str, share: float = 1.0) -> pytest.MarkDecorator:
         while left > 0:
             size = min(left, piece)
             cases = range(first, first + size)
-            found.append(pytest.param(cases, marks=(*marks, row(name, size)), id=f"{cases.start}-{cases.stop - 1}"))
+            found.append(pytest.param(cases, marks=(*marks, counted(name, size)), id=f"{cases.start}-{cases.stop - 1}"))
             first, left = first + size, left - size
     return pytest.mark.parametrize("cases", found)
 
@@ -116,6 +141,10 @@ def each(cases: range, judge: Callable[[int, np.random.Generator], str]) -> Coun
 def note_rows(items: list[pytest.Item]) -> None:
     """Writes each test's row on it, so that it comes back from whatever process runs it."""
     for item in items:
+        for name, said in SPREAD.items():
+            if said.search(item.nodeid):
+                item.add_marker(counted(name))
+                item.add_marker("same")
         for mark in item.iter_markers("row"):
             item.user_properties.append(("row", [mark.args[0], mark.args[1]]))
 
@@ -124,16 +153,17 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """The torture table as it was run: cases that passed, cases of tests that failed."""
     if not config.getoption("-m"):
         return
-    passed, failed = (_counted(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
+    passed, failed = (_cases(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
     if not passed and not failed:
         return
-    terminalreporter.section("cases run, by row of the torture table")
+    part = f", {SHARE:g} of the long tier's numbers" if SHARE != 1 and "torture" in config.getoption("-m") else ""
+    terminalreporter.section(f"cases run, by row of the torture table{part}")
     for name in ROWS:
         said = f"{passed[name]:>9} passed" if passed[name] else "  not run here"
         terminalreporter.line(f"{name:<34}{said}" + (f", {failed[name]} in failed tests" if failed[name] else ""))
 
 
-def _counted(reports: list[Any]) -> Counter[str]:
+def _cases(reports: list[Any]) -> Counter[str]:
     found: Counter[str] = Counter()
     for report in reports:
         if getattr(report, "when", "") == "call":

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from layouts import write_picture
+from mutations import mutated
+from torture_tier import each, tiers
 
 from dff_onnx.datasets import read_boxes
 from dff_onnx.errors import DatasetError
@@ -117,3 +120,23 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(pictures: Path) -> None:
         read_boxes(pictures, path)
     with pytest.raises(DatasetError, match="none: there is no such folder"):
         read_boxes(pictures / "none", path)
+
+
+@tiers("mutated tables of boxes")
+def test_a_mutated_table_is_read_or_refused_and_nothing_else(cases: range, pictures: Path) -> None:
+    good = HEAD.replace("\n", ",class\n") + 'a.jpg,0,0,3,4,cat\nb.jpg,1,2,5,9,dog\ndeep/c.jpg,0,1,8,12,"a, b"\n'
+    path = table(pictures, good)
+
+    def judge(_: int, rng: np.random.Generator) -> str:
+        path.write_bytes(mutated(good.encode(), rng, b'0189,."/\n\r-a\x00\xff'))
+        try:
+            found = read_boxes(pictures, path)
+        except DatasetError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            return "refused"
+        for one in (one for group in found.groups for one in group.pictures):
+            assert all(0 <= box.x0 < box.x1 <= 12 and 0 <= box.y0 < box.y1 <= 12 for box in one.boxes)
+        return "read"
+
+    found = each(cases, judge)
+    assert found["read"] > 0 and len(cases) / 3 < found["refused"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from layouts import write_picture
+from mutations import mutated
 from retrieval_trees import BOX, HEIGHT, WIDTH, write_oxford, write_oxford_query, write_pictures
+from torture_tier import each, tiers
 
 from dff_onnx.datasets import PARIS_CORRUPT, read_oxford
 from dff_onnx.errors import DatasetError
@@ -136,3 +139,25 @@ def test_a_folder_without_ground_truth_says_what_to_give(tmp_path: Path) -> None
     write_oxford_query(tmp_path / "other", "a_1", "a 0 0 1 1")
     with pytest.raises(DatasetError, match=r"gt and .*other has"):
         read_oxford(tmp_path)
+
+
+@tiers("mutated truths of retrieval", 0.5)
+def test_a_mutated_list_is_read_or_refused_and_nothing_else(cases: range, tmp_path: Path) -> None:
+    root = write_oxford(tmp_path)
+    goods = {path: path.read_bytes() for path in sorted((root / "gt_files").iterdir()) if path.stat().st_size}
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        path = list(goods)[number % len(goods)]
+        path.write_bytes(mutated(goods[path], rng, b"abc_0179 .-+e\n\x00\xff" if number % 2 else b""))
+        try:
+            found = read_oxford(root)
+        except DatasetError as error:
+            assert "gt_files" in str(error) and "\n" not in str(error)
+            return "refused"
+        finally:
+            path.write_bytes(goods[path])
+        assert len(found.queries) == 2 and all(0 <= query.box.x0 < query.box.x1 <= WIDTH for query in found.queries)
+        return "read"
+
+    found = each(cases, judge)
+    assert found["read"] > 0 and len(cases) / 3 < found["refused"]

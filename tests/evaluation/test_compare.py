@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from mutations import mutated, mutated_tree
+from torture_tier import each, tiers
 
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.evaluation import Figures, compare, comparison_text, figures_json, read_figures, tables
@@ -181,3 +184,28 @@ def test_damaged_files_are_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(RefusedError, match=r"a\.json"):
         read_figures(tmp_path / "a.json")
+
+
+@tiers("mutated evaluations", 0.5)
+def test_mutated_figures_are_compared_or_refused_and_nothing_else(cases: range, tmp_path: Path) -> None:
+    good = written(tmp_path / "a.json", made({"plain": [True, False, True], "crf": [True, True, False]}))
+    whole, path = read_figures(good), tmp_path / "b.json"
+    data = good.read_bytes()
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        tree = json.dumps(mutated_tree(json.loads(data), rng)).encode() if number % 2 else b""
+        path.write_bytes(tree or mutated(data, rng))
+        try:
+            found = read_figures(path)
+        except RefusedError as error:
+            assert str(path) in str(error)
+            return "refused"
+        try:
+            text = comparison_text(compare(whole, found))
+            assert all(line.isprintable() for line in text.splitlines())
+        except (RefusedError, UsageError) as error:
+            assert str(path) in str(error)
+        return "read"
+
+    found = each(cases, judge)
+    assert found["read"] > 0 and len(cases) / 3 < found["refused"]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import mutated, mutated_tree
+from torture_tier import each, tiers
 
 from dff_onnx.cli import main
 from dff_onnx.errors import RefusedError, UsageError
@@ -114,3 +116,29 @@ def test_the_command_takes_either_kind_and_no_mixture(
     assert code == 5 and "coseg, corloc and retrieval can be compared" in out
     code, out = ended(a, tmp_path / "c.json")
     assert code == 5 and "holds no figures of retrieval" in out
+
+
+@tiers("mutated evaluations", 0.5)
+def test_mutated_figures_of_retrieval_are_compared_or_refused_and_nothing_else(cases: range, tmp_path: Path) -> None:
+    good = written(tmp_path / "a.json", made({"mac": [0.2, None, 0.4], "dff": [0.5, None, 0.7]}))
+    whole, path = read_retrieval(good), tmp_path / "b.json"
+    data = good.read_bytes()
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        tree = json.dumps(mutated_tree(json.loads(data), rng)).encode() if number % 2 else b""
+        path.write_bytes(tree or mutated(data, rng))
+        try:
+            found = read_retrieval(path)
+        except RefusedError as error:
+            assert str(path) in str(error)
+            return "refused"
+        try:
+            assert all(
+                line.isprintable() for line in retrieval_comparison_text(compare_retrieval(whole, found)).splitlines()
+            )
+        except (RefusedError, UsageError) as error:
+            assert str(path) in str(error)
+        return "read"
+
+    found = each(cases, judge)
+    assert found["read"] > 0 and len(cases) / 3 < found["refused"]

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mutations import mutated
+from torture_tier import each, tiers
 
 from dff_onnx.errors import ArrayError
 from dff_onnx.retrieval import normalized
@@ -85,3 +87,29 @@ def test_what_is_no_graph_is_refused(made: dict[str, Any], message: str) -> None
 def test_a_graph_without_proof_is_not_written() -> None:
     with pytest.raises(ArrayError, match="cannot prove"):
         graph_parts(Graph(graph_of_parts(parts()).W))
+
+
+@tiers("mutated graphs of a database")
+def test_mutated_parts_are_refused_or_a_graph_that_can_be_solved_on(cases: range) -> None:
+    good = parts()
+    names = list(good)
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        if number % 3 == 0:  # the same both ways, so that the proof alone tells
+            return outcome(good | {"data": good["data"] * 10 ** rng.uniform(-1, 1)})
+        made = dict(good)
+        for name in dict.fromkeys((names[number % 4], names[rng.integers(4)])):
+            data = mutated(good[name].tobytes(), rng)
+            made[name] = np.frombuffer(data[: len(data) // 8 * 8], good[name].dtype)
+        return outcome(made)
+
+    def outcome(made: dict[str, Any]) -> str:
+        try:
+            W = graph_of_parts(made).W.toarray()
+        except ArrayError:
+            return "refused"
+        assert (W == W.T).all() and np.abs(np.linalg.eigvalsh(W)).max() <= 1 + 1e-6
+        return "a graph"
+
+    found = each(cases, judge)
+    assert len(cases) / 20 < found["a graph"] < found["refused"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from fake_backbone import Colours
 from made_index import made_index
+from mutations import mutated, mutated_tree
 from PIL import Image
+from torture_tier import each, tiers
 
 from dff_onnx.cli import main
 from dff_onnx.errors import OutputError, StoreError, UsageError
@@ -19,9 +22,9 @@ from dff_onnx.runs import augment_index as module
 from dff_onnx.runs.augment_index import Augmentation, augment_index, moved_to_neighbours
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.index import index_folder, plan_index
-from dff_onnx.runs.opened_index import FOLDER, settings_of
+from dff_onnx.runs.opened_index import FOLDER, is_augmented, settings_of
 from dff_onnx.runs.search import SearchSettings, search
-from dff_onnx.store import Entry, Stamp, VectorStore, open_store, write_store
+from dff_onnx.store import Entry, Identity, Stamp, VectorStore, open_store, write_store
 
 DESCRIBER = Describer(Colours(), DescriptorSettings(k=3))
 
@@ -177,3 +180,25 @@ def test_the_command_says_what_it_made(
     assert "new.db: 24 pictures, each with 3 neighbours added" in capsys.readouterr().err
     assert ended("index-info", tmp_path / "new.db") == 0
     assert "augmented_with 3" in capsys.readouterr().out.replace(" = ", " ")
+
+
+@tiers("mutated identities of indexes")
+def test_a_mutated_identity_is_refused_or_of_a_descriptor_that_there_is(cases: range, where: Path) -> None:
+    augment_index(where, where.with_name("augmented.db"))
+    with open_store(where.with_name("augmented.db")) as store:
+        good = store.identity.to_json()
+
+    def judge(number: int, rng: np.random.Generator) -> str:
+        tree = json.dumps(mutated_tree(json.loads(good), rng))
+        text = tree if number % 2 else mutated(good.encode(), rng, b'{}[]",:0179.e-an').decode("utf-8", "replace")
+        try:
+            found = Identity.from_json(text)
+            settings = settings_of(found, "INDEX")
+        except StoreError as error:
+            assert "\n" not in str(error)
+            return "refused"
+        assert Identity.from_json(found.to_json()) == found
+        assert DescriptorSettings.from_dict(settings.kind, settings.to_dict()) == settings
+        return "augmented" if is_augmented(found) else "plain"
+
+    assert each(cases, judge)["refused"] > len(cases) / 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_backbone import Colours
-from mutations import mutated
+from mutations import mutated, mutated_tree
 from torture_tier import each, tiers
 
 from dff_onnx.errors import DffError, RefusedError, UsageError
@@ -194,33 +193,12 @@ def test_a_damaged_run_file_is_refused(home: Path) -> None:
         assert stored.picture(0) is None
 
 
-def changed(rng: np.random.Generator, value: Any) -> None:
-    """Something deep in a tree becomes something else."""
-    others: list[Any] = [None, True, -1, 1e308, 10**30, "", "../x", [], {}, "\x00<b>", 0.5, [[1]], {"a": 1}]
-    while True:
-        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
-        if not keys:
-            return
-        key = keys[rng.integers(len(keys))]
-        if isinstance(value[key], dict | list) and rng.random() < 0.8:
-            value = value[key]
-            continue
-        if rng.random() < 0.2:
-            del value[key]
-        else:
-            value[key] = others[rng.integers(len(others))]
-        return
-
-
 @tiers("mutated results of a run")
 def test_of_results_mutated_as_trees_none_gives_another_error(cases: range, home: Path) -> None:
     good = json.loads((home / "results.json").read_text())
 
     def judge(_: int, rng: np.random.Generator) -> str:
-        tree = copy.deepcopy(good)
-        for _ in range(rng.integers(1, 4)):
-            changed(rng, tree)
-        (home / "results.json").write_text(json.dumps(tree))
+        (home / "results.json").write_text(json.dumps(mutated_tree(good, rng)))
         try:
             use(home)
         except DffError as error:

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_entries import entry, identity_of
+from mutations import mutated
+from torture_tier import each, tiers
 
 from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.store import Entry, SqliteStore, Stamp, open_store
-from dff_onnx.store.faiss_side import FaissSide, beside, recall
+from dff_onnx.store.faiss_side import FaissSide, beside, freshness, recall
 
 
 @pytest.fixture
@@ -89,3 +91,28 @@ def test_what_is_not_installed_is_named_with_how_to_get_it(path: Path, monkeypat
     with pytest.raises(UsageError, match=r"pip install 'dff-onnx\[postgres\]'"):
         open_store("postgresql://localhost/x")
     store.close()
+
+
+@tiers("mutated graphs beside indexes")
+@pytest.mark.usefixtures("faiss_here")
+def test_a_mutated_graph_is_refused_or_answers_as_before(cases: range, path: Path) -> None:
+    with SqliteStore.write(path, identity_of()) as store:
+        store.put([entry(f"{n}.jpg", seed=n) for n in range(40)])
+        queries = np.random.default_rng(0).standard_normal((3, 6)).astype(np.float32)
+        before = FaissSide.build(store, beside(path))(queries, 5)
+        whole = beside(path).read_bytes()
+        head = whole.index(b"\n")
+
+        def judge(number: int, rng: np.random.Generator) -> str:
+            parts = (mutated(whole[:head], rng) + whole[head:], whole[:head] + mutated(whole[head:], rng))
+            beside(path).write_bytes(parts[number % 2])
+            said = freshness(store)
+            try:
+                found = FaissSide.open(store, beside(path))
+            except StoreError as error:
+                assert str(beside(path)) in str(error) and "build it anew" in str(error)
+                return "refused"
+            assert said == "fresh" and (found(queries, 5) == before).all()
+            return "as before"
+
+        assert each(cases, judge)["refused"] > len(cases) / 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from made_entries import entry, held, identity_of, written_down
+from torture_tier import counted
 
 from dff_onnx.errors import OutputError, StoreError
 from dff_onnx.store import SqliteStore
@@ -67,15 +68,18 @@ def judge_killed(path: Path) -> int:
 
 
 @pytest.mark.slow
+@counted("kill -9", 20)
 def test_a_thousand_images_survive_twenty_kills(path: Path) -> None:
     kill_and_resume(path, 20, 0)
 
 
+@counted("kill -9", 4)
 def test_images_survive_kills(path: Path) -> None:
     kill_and_resume(path, 4, 1)
 
 
 @pytest.mark.torture
+@counted("kill -9", 1000)
 def test_images_survive_a_thousand_kills(tmp_path: Path) -> None:
     for seed in range(50):
         kill_and_resume(tmp_path / f"{seed}.db", 20, seed)
