@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import secrets
+import sys
+import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from dff_onnx.errors import NoImagesError, OutputError, UsageError
+from dff_onnx.locks import taken
 
 # First line of a run's `run.toml`: a folder that has it is ours, and holds no pictures to look at.
 RUN_MARKER = "# dff-onnx run"
@@ -22,6 +27,12 @@ SUFFIXES = frozenset(
 
 # The longest name of one file that common file systems take, in bytes.
 LONGEST_NAME = 255
+
+# Everything of ours that is not there to stay begins so.
+PASSING = ".dff-"
+_PART = re.compile(r"\.dff-(\d+)-[0-9a-f]{8}\.part")
+_swept: set[str] = set()
+_sweeping = threading.Lock()
 
 
 @contextmanager
@@ -36,11 +47,13 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """
     if not path.name:
         raise OutputError(f"{path}: cannot be written: is a folder")
-    temporary = path.with_name(f".dff-{os.getpid()}-{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f"{PASSING}{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(path.parent)
         try:
             with temporary.open("xb") as file:
+                taken(file)  # so that nobody takes it for one that a dead process left
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -59,6 +72,43 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     with open_atomically(path) as file:
         file.write(data)
+
+
+def _sweep_once(folder: Path) -> None:
+    """Removes what killed processes left half-written in a folder, before the first file is written there."""
+    with _sweeping:
+        name = os.fspath(folder)
+        if name in _swept:
+            return
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                found = _PART.fullmatch(entry.name)
+                if found and not _is_alive(int(found[1])):
+                    _remove_free(entry.path)
+        _swept.add(name)
+
+
+def _is_alive(process: int) -> bool:
+    """Whether it is another process that runs: in a container, one that died had our own number."""
+    if process == os.getpid() or sys.platform == "win32":  # which removes no file that is open
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _remove_free(path: str) -> None:
+    """Removes a file that nobody holds, here or on another machine."""
+    with contextlib.suppress(OSError):
+        if sys.platform != "win32":
+            with open(path, "rb") as file:  # noqa: PTH123
+                if not taken(file):
+                    return
+        os.unlink(path)  # noqa: PTH108
 
 
 def is_run_folder(folder: str | Path) -> bool:

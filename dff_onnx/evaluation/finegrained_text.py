@@ -16,7 +16,7 @@ from dff_onnx.evaluation.text import per_cent
 from dff_onnx.metrics import Interval, bootstrap_interval
 from dff_onnx.report.evaluation_plot import Bar, BarRow, bars_svg
 from dff_onnx.report.names import cell, shown
-from dff_onnx.runs.write import versions
+from dff_onnx.runs.machine import versions
 
 # Accuracy on CUB-200-2011 in per cent, by step, of GoogLeNet-GAP's features.
 PUBLISHED = {"full image": 63.0, "map crop": 67.8, "true box": 70.5}

@@ -17,7 +17,7 @@ from dff_onnx.files import printable
 from dff_onnx.metrics import Interval
 from dff_onnx.report.evaluation_plot import Bar, BarRow, bars_svg
 from dff_onnx.report.names import cell, fitted, shown
-from dff_onnx.runs.write import versions
+from dff_onnx.runs.machine import versions
 
 METHOD, SOURCE, COLUMN = 26, 12, 9
 COLUMNS = tuple(f"{task} top-{first}" for task in TASKS for first in FIRST)

@@ -23,8 +23,8 @@ from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Grid
 from dff_onnx.report.found import Failure
 from dff_onnx.report.names import shown
-from dff_onnx.runs.collect import Seen
 from dff_onnx.runs.discover import discover_in
+from dff_onnx.runs.seen import Seen
 
 
 def evaluate(

@@ -16,7 +16,7 @@ from dff_onnx.evaluation.stored import identity, to_json
 from dff_onnx.evaluation.text import number
 from dff_onnx.report.evaluation_plot import QualityCurve, quality_svg
 from dff_onnx.report.names import cell, fitted, shown
-from dff_onnx.runs.write import versions
+from dff_onnx.runs.machine import versions
 
 WIDTH = 80
 HOW = {"coverage": "parts by coverage above 0.5", "labels": "parts by labels"}

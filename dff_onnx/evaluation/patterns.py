@@ -20,8 +20,8 @@ from dff_onnx.metrics.label_overlap import LabelCounts, LabelRank, label_counts,
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import ConceptFound
 from dff_onnx.report.names import fitted, shown
+from dff_onnx.runs.machine import versions
 from dff_onnx.runs.stored import StoredRun
-from dff_onnx.runs.write import versions
 
 
 @dataclass(frozen=True, slots=True)

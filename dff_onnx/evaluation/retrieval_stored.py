@@ -14,7 +14,7 @@ from dff_onnx.evaluation.retrieval_scores import FIRST, PairedDifference, QueryS
 from dff_onnx.evaluation.retrieval_table import Contest, RetrievalRow, RetrievalTable
 from dff_onnx.evaluation.scores import SystemUsed
 from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, tables_of, text_of, to_json
-from dff_onnx.runs.write import versions
+from dff_onnx.runs.machine import versions
 
 KIND = "retrieval"
 MOST = 2**53

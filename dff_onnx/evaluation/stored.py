@@ -14,7 +14,7 @@ from dff_onnx.evaluation.scores import Figures, ImageScore, Kind
 from dff_onnx.evaluation.table import Row, Table
 from dff_onnx.report.read_results import read_json
 from dff_onnx.report.results import strict_json
-from dff_onnx.runs.write import versions
+from dff_onnx.runs.machine import versions
 
 SCHEMA = "dff-onnx/evaluation/1"
 LARGEST = 256 * 2**20

@@ -30,8 +30,9 @@ from dff_onnx.report.found import Failure
 from dff_onnx.report.names import shown
 from dff_onnx.retrieval import Window, mac, rank, region_vectors, regions, rmac
 from dff_onnx.retrieval.where import By
-from dff_onnx.runs.collect import Seen, collect_with
+from dff_onnx.runs.collect import collect_with
 from dff_onnx.runs.descriptors import Describer
+from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.where import WhereSettings, centre, inside, located
 
 WHOLE, CENTRE, SQUARE, MAC_SQUARE = "whole picture", "centre box", "R-MAC square", "R-MAC square, MAC"

@@ -27,10 +27,13 @@ from dff_onnx.records import Grid
 from dff_onnx.report.figures import AppliedFound
 from dff_onnx.report.found import ConceptFound, Found, ImageFound
 from dff_onnx.runs.claim import claimed, identity_of
-from dff_onnx.runs.collect import Seen, block_of, none_usable
+from dff_onnx.runs.collect import block_of, none_usable
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
 from dff_onnx.runs.foreground import concept_named, marked, working_pictures
+from dff_onnx.runs.gather import Block, gathering
+from dff_onnx.runs.keep import Keep, keep_in
 from dff_onnx.runs.parts import Batch, in_parts
+from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import REPORTED, Overlays, Settings
 from dff_onnx.runs.sharpened import ON, sharpened
 from dff_onnx.runs.truth import check_truth, truth_setting, with_truth
@@ -115,11 +118,13 @@ def apply(
     identity["bank"] = {"sha256": bank_sha256(bank)}
     if truth is not None:
         check_truth("set", truth)
-    with claimed(out, folder, identity, overwrite):
-        discovery = project_folder(bank, folder, activations, settings, progress)
+    with claimed(out, folder, identity, overwrite) as work:
+        keep = keep_in(work.resume, folder, activations)
+        discovery = project_folder(bank, folder, activations, settings, progress, keep)
         if truth is not None:
             discovery = with_truth(discovery, truth)
-    return write(discovery, out, identity, progress)
+        work.settle()
+        return write(discovery, out, identity, progress)
 
 
 def project_folder(
@@ -128,11 +133,13 @@ def project_folder(
     activations: Activations,
     settings: ApplySettings | None = None,
     progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Discovery:
     """Finds a bank's concepts in a folder's pictures; nothing is written. Activations are not kept.
 
     Args:
         bank, folder, activations, settings, progress: see `apply`.
+        keep: where coefficients are kept for a run that may be killed; None keeps them in memory.
 
     Raises:
         UsageError: when there is no such folder.
@@ -145,7 +152,7 @@ def project_folder(
     check_belongs(bank, activations.fingerprint, "the bank", "the network given")
     root, paths = root_of(folder), walk_pictures(folder)
     progress.start("reading", len(paths))
-    rows = _project(bank, root, paths, activations, made.resize, progress)
+    rows = _project(bank, root, paths, activations, made.resize, progress, keep)
     model = _foreground_alone(bank)
     if model:
         return _with_foreground(bank, model, rows, root, activations, made, progress)
@@ -163,7 +170,7 @@ class _Rows:
 
     values: NDArray[np.float32]
     losses: list[float | None]
-    seen: tuple[Seen, ...]
+    seen: Sequence[Seen]
     failures: tuple[ImageError, ...]
 
     @property
@@ -178,37 +185,48 @@ class _Rows:
 
 
 def _project(
-    bank: Bank, folder: Path, paths: Sequence[Path], activations: Activations, resize: Resize, progress: Progress
+    bank: Bank,
+    folder: Path,
+    paths: Sequence[Path],
+    activations: Activations,
+    resize: Resize,
+    progress: Progress,
+    keep: Keep | None,
 ) -> _Rows:
     def read(path: Path) -> Picture:
         return read_picture(folder / path, resize)
 
-    made, failures = list[_Rows](), list[ImageError]()
-    for part in in_parts(paths, read, partial(_projected, bank, activations), activations.workers, progress):
-        made += part.made
-        failures += (ImageError(path, error.reason) for path, error in part.failures)
-    if not made:
-        raise none_usable(folder, failures)
-    return _Rows(
-        np.concatenate([one.values for one in made]),
-        [loss for one in made for loss in one.losses],
-        tuple(seen for one in made for seen in one.seen),
-        tuple(failures),
-    )
+    of = {"bank": bank_sha256(bank), "size": [resize.mode, resize.pixels]}
+    with gathering(folder, paths, keep, "coefficients", of) as rows:
+        progress.advance(rows.done)
+        work = partial(projected, bank, activations)
+        for part in in_parts(paths[rows.done :], rows.reading(read), work, activations.workers, progress):
+            rows.add(part)
+        values = rows.matrix()
+        if values is None:
+            raise none_usable(folder, rows.failures)
+        return _Rows(values, rows.figures, rows.seen, tuple(rows.failures))
 
 
-def _projected(bank: Bank, activations: Activations, batch: Batch[Path]) -> _Rows:
-    """A few pictures of one size: coefficients by non-negative least squares, or values along the direction."""
+def projected(bank: Bank, activations: Activations, batch: Batch[Path]) -> Block:
+    """A few pictures of one size: coefficients by non-negative least squares, or values along the direction.
+
+    Each picture's figure is its loss; None where no concepts explain it.
+
+    Raises:
+        BankError: when the bank has other channels than the network.
+        ModelError: when activations are negative or not finite.
+    """
     block, model = block_of(batch, activations), _foreground_alone(bank)
-    A, seen = block.rows, tuple(block.seen)
+    A, seen = block.rows, block.seen
     if A.shape[1] != bank.W.shape[1]:
         raise BankError(f"the bank has {bank.W.shape[1]} channels, and its network gives {A.shape[1]}; make it again")
     if model:
-        return _Rows(model.values(A)[:, None], [None] * len(seen), seen, ())
+        return Block(model.values(A)[:, None], seen, [None] * len(seen))
     W = like(bank.W, A)
     H = nonnegative_least_squares(A, W, threads=1)
     of_images = losses(A, H, W, [one.grid.cells for one in seen])
-    return _Rows(np.ascontiguousarray(to_numpy(H), np.float32), of_images.tolist(), seen, ())
+    return Block(np.ascontiguousarray(to_numpy(H), np.float32), seen, of_images.tolist())
 
 
 def _with_concepts(

@@ -61,9 +61,10 @@ def run_cam(
     folder, out, settings = Path(folder), Path(out), settings or CamSettings()
     made_of = {"class_names": source_of(names), **mapping.made_of}
     identity = identity_of(folder, settings.to_dict() | made_of, activations.fingerprint)
-    with claimed(out, folder, identity, overwrite):
+    with claimed(out, folder, identity, overwrite) as work:
         made = make_class_maps(folder, activations, mapping, names, settings, progress)
-    return _write(made, out, identity, progress or Silent())
+        work.settle()
+        return _write(made, out, identity, progress or Silent())
 
 
 def _write(made: ClassMaps, out: Path, identity: dict[str, Any], progress: Progress) -> ClassMaps:

@@ -8,14 +8,16 @@ import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dff_onnx.errors import DffError, OutputError, UsageError
-from dff_onnx.files import RUN_MARKER, is_run_folder, printable, write_atomically
+from dff_onnx.errors import DffError, NetworkError, OutputError, UsageError
+from dff_onnx.files import PASSING, RUN_MARKER, is_run_folder, printable, write_atomically
 from dff_onnx.records import Fingerprint
 from dff_onnx.report.page.layout import pages_in
 from dff_onnx.report.toml import to_toml
+from dff_onnx.runs.workplace import Workplace
 
 RUN_FILE = "run.toml"
 # What runs of any kind leave, but for the pages of the report and the levels of a tree.
@@ -65,29 +67,62 @@ def claim(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool)
 
 
 @contextmanager
-def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> Iterator[None]:
-    """`claim` around the work before anything is written: a mistake there takes no folder's name, and no earlier run.
+def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> Iterator[Claim]:
+    """`claim` around all the work: a mistake before anything is written takes no folder's name, and no earlier run.
 
-    A run of other settings is replaced when the block ends well.
+    Meanwhile no other process can claim the folder. What the work keeps in `Claim.resume` is removed at a good end;
+    after another one, a kill for instance, the same command finds it there again.
+
+    Raises:
+        UsageError: as `claim`, and when another process is at work in `out`, naming it.
+        OutputError: when it cannot be written.
     """
-    new, other = _judged(out, folder, identity, overwrite)
-    if not other:
-        _take(out, identity)
+    _judged(out, folder, identity, overwrite)
+    place = Workplace(out)
     try:
-        yield
-    except DffError:
-        if new:
-            release(out)
-        raise
-    if other:
-        _take(out, identity, other)
+        new, other = _judged(out, folder, identity, overwrite)  # again: nobody else can change it now
+        if not other:
+            _take(out, identity)
+        work = Claim(out, identity, place.folder, other)
+        try:
+            yield work
+        except DffError as error:
+            # What failed for want of room, or of a server, is gone on with; what cannot be is forgotten.
+            if not (work.settled or isinstance(error, OutputError | NetworkError)):
+                place.clear()
+                if new:
+                    (out / RUN_FILE).unlink(missing_ok=True)
+            raise
+        place.clear()
+    finally:
+        place.leave()
+        with contextlib.suppress(OSError):  # it is not empty
+            out.rmdir()
 
 
-def release(out: Path) -> None:
-    """Gives up a folder that was claimed and in which nothing was written."""
-    with contextlib.suppress(OSError):
-        (out / RUN_FILE).unlink()
-        out.rmdir()
+@dataclass(slots=True)
+class Claim:
+    """A folder that work is being done for.
+
+    Attributes:
+        out: the run's folder.
+        identity: of the run, see `claim`.
+        resume: for what the work keeps until it has ended; nobody else writes there.
+        other: whether it still holds a run of other settings.
+        settled: whether all that can go wrong but for writing is behind us.
+    """
+
+    out: Path
+    identity: Mapping[str, Any]
+    resume: Path
+    other: bool
+    settled: bool = False
+
+    def settle(self) -> None:
+        """All that is to be written is known: a run of other settings gives way now."""
+        if self.other:
+            _take(self.out, self.identity, True)
+        self.other, self.settled = False, True
 
 
 def write_run_file(out: Path, tables: Mapping[str, Any]) -> None:
@@ -104,13 +139,14 @@ def _refuse_inside(out: Path, folder: Path) -> None:
 def _judged(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> tuple[bool, bool]:
     """Whether `out` was no run before, and whether it holds one of other settings, to be replaced."""
     _refuse_inside(out, folder)
-    new = not (out.is_dir() and any(out.iterdir()))
+    # What a killed process left half-written makes a folder nobody's.
+    new = not (out.is_dir() and any(not path.name.startswith(PASSING) for path in out.iterdir()))
     return new, not new and _is_other(out, identity, overwrite)
 
 
 def _take(out: Path, identity: Mapping[str, Any], other: bool = False) -> None:
     """Makes `out` a run's home; of another run there, nothing is left."""
-    if other:
+    if other and out.is_dir():  # the level of a tree went with the tree
         _remove_earlier(out)
     try:
         out.mkdir(parents=True, exist_ok=True)

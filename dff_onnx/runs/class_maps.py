@@ -27,12 +27,12 @@ from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.report.predictions import Prediction
 from dff_onnx.runs.cam_settings import CamSettings
 from dff_onnx.runs.class_evidence import source_of
-from dff_onnx.runs.collect import Seen
 from dff_onnx.runs.crops import Looked, look
 from dff_onnx.runs.discovery import failure_of
 from dff_onnx.runs.map_boxes import Boxed, boxed, guesses_of
 from dff_onnx.runs.mapping import Mapping
 from dff_onnx.runs.parts import Batch, in_parts, stacked
+from dff_onnx.runs.seen import Seen
 
 ANSWERS = 5  # of a picture, listed whatever is mapped
 

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, namespace_of
-from dff_onnx.arrays.helpers import empty_rows
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import ImageError, ModelError, NoImagesError
 from dff_onnx.images import Picture, Resize, read_picture
 from dff_onnx.progress import Progress
 from dff_onnx.records import Grid
+from dff_onnx.runs.gather import Block, Kept, gathering
+from dff_onnx.runs.keep import Keep
 from dff_onnx.runs.parts import Batch, channels_last, in_parts, stacked
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One picture that was read.
-
-    Attributes:
-        path: relative to the folder.
-        original: size in pixels, after its EXIF turn.
-        input: size as the network saw it.
-        grid: of its activations.
-    """
-
-    path: Path
-    original: Grid
-    input: Grid
-    grid: Grid
+from dff_onnx.runs.seen import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +28,7 @@ class Collected:
     """The rows of `A`, picture after picture in sorted order, and where they come from."""
 
     A: Array
-    seen: tuple[Seen, ...]
+    seen: Sequence[Seen]
     failures: tuple[ImageError, ...]
 
     @property
@@ -56,39 +42,13 @@ class Collected:
         return [picture.input for picture in self.seen]
 
 
-class Rows:
-    """A matrix that grows by blocks of rows, allocated once where pictures have one size."""
-
-    def __init__(self, pictures: int) -> None:
-        self._pictures = pictures
-        self._store: Array | None = None
-        self._used = 0
-        self._seen = 0
-
-    def append(self, block: Array, pictures: int) -> None:
-        """Copies `block (m, c)`, the rows of so many pictures, to the end."""
-        self._seen += pictures
-        needed = self._used + block.shape[0]
-        if self._store is None or needed > self._store.shape[0]:
-            # Rows per picture so far, times pictures, and some air where sizes differ.
-            expected = -(-needed * self._pictures // self._seen)
-            self._store = self._moved(block, expected if self._used == 0 else expected + expected // 20)
-        self._store[self._used : needed, :] = block
-        self._used = needed
-
-    def _moved(self, block: Array, rows: int) -> Array:
-        store = empty_rows((max(rows, self._used + block.shape[0]), block.shape[1]), block)
-        if self._store is not None:
-            store[: self._used, :] = self._store[: self._used, :]
-        return store
-
-    def matrix(self) -> Array | None:
-        """All rows, or None where nothing was appended."""
-        return None if self._store is None else self._store[: self._used, :]
-
-
 def collect(
-    folder: Path, paths: Sequence[Path], activations: Activations, resize: Resize, progress: Progress
+    folder: Path,
+    paths: Sequence[Path],
+    activations: Activations,
+    resize: Resize,
+    progress: Progress,
+    keep: Keep | None = None,
 ) -> Collected:
     """Reads the pictures, runs the network, stacks the rows.
 
@@ -100,20 +60,29 @@ def collect(
         activations: the network.
         resize: of the pictures.
         progress: is told of every picture.
+        keep: where rows are kept for a run that may be killed; those that are there are not made again.
 
     Raises:
         NoImagesError: when not one picture can be used.
         ModelError: when activations are negative or not finite.
+        OutputError: when rows cannot be kept.
     """
 
     def read(path: Path) -> Picture:
         return read_picture(folder / path, resize)
 
-    return collect_with(folder, paths, read, activations, progress)
+    of = {"size": [resize.mode, resize.pixels]}
+    return collect_with(folder, paths, read, activations, progress, keep, of)
 
 
 def collect_with(
-    folder: Path, paths: Sequence[Path], read: Callable[[Path], Picture], activations: Activations, progress: Progress
+    folder: Path,
+    paths: Sequence[Path],
+    read: Callable[[Path], Picture],
+    activations: Activations,
+    progress: Progress,
+    keep: Keep | None = None,
+    of: Mapping[str, Any] | None = None,
 ) -> Collected:
     """As `collect`, from pictures that are read in another way.
 
@@ -121,35 +90,29 @@ def collect_with(
         folder: for messages.
         paths: of the pictures, in order.
         read: makes pictures of them; may raise an ImageError.
-        activations, progress: see `collect`.
+        activations, progress, keep: see `collect`.
+        of: what rows that are kept depend on, beside the network.
     """
-    rows, seen, failures = Rows(len(paths)), list[Seen](), list[ImageError]()
 
     def work(batch: Batch[Path]) -> Block:
         return block_of(batch, activations)
 
-    for part in in_parts(paths, read, work, activations.workers, progress):
-        for block in part.made:
-            rows.append(block.rows, len(block.seen))
-            seen += block.seen
-        failures += (ImageError(path, error.reason) for path, error in part.failures)
-    A = rows.matrix()
-    if A is None:
-        raise none_usable(folder, failures)
-    return Collected(A, tuple(seen), tuple(failures))
+    name = "activations-" + "-".join(str(one) for value in (of or {}).values() for one in value)
+    with gathering(folder, paths, keep, name, of or {}) as rows:
+        progress.advance(rows.done)
+        for part in in_parts(paths[rows.done :], rows.reading(read), work, activations.workers, progress):
+            rows.add(part)
+        if not len(rows.seen):
+            raise none_usable(folder, rows.failures)
+        if isinstance(rows, Kept) and activations.device != "cpu" and rows.beside is None:
+            size = rows.seen[0].input  # all was there: where would the network have left it?
+            rows.beside = activations(np.zeros((1, size.height, size.width, 3), np.uint8))
+        return Collected(rows.matrix(), rows.seen, tuple(rows.failures))
 
 
 def none_usable(folder: Path, failures: Sequence[ImageError]) -> NoImagesError:
     """The error of a folder whose pictures all failed."""
     return NoImagesError(f"{folder}: not one of {len(failures)} pictures can be used; the first: {failures[0]}")
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Rows of `A` of a few pictures of one size."""
-
-    rows: Array
-    seen: list[Seen]
 
 
 def block_of(batch: Batch[Path], activations: Activations) -> Block:

@@ -27,11 +27,13 @@ from dff_onnx.report.figures import ChoiceFound, TriedK
 from dff_onnx.report.found import ConceptFound, Fit, Found, ImageFound
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.class_evidence import Evidence, spoken_for
-from dff_onnx.runs.collect import Collected, Seen, collect
+from dff_onnx.runs.collect import Collected, collect
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
 from dff_onnx.runs.faithful import faithfulness_of
 from dff_onnx.runs.foreground import foreground_in
+from dff_onnx.runs.keep import Keep
 from dff_onnx.runs.like import Dress, dressed
+from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.sharpened import ON, sharpened
 
@@ -71,6 +73,7 @@ def discover(
     *,
     like: Bank | None = None,
     scores: Scores | None = None,
+    keep: Keep | None = None,
 ) -> Discovery:
     """Finds what the pictures of a folder have in common.
 
@@ -84,6 +87,7 @@ def discover(
         like: a bank of the same fingerprint, whose names and colours concepts take over where they are the same.
         scores: of the classifier behind the layer (`dff_onnx.runs.faithful.scores_behind`), where it shall be measured
             whether concepts are what it goes by.
+        keep: where work is kept for a run that may be killed; None keeps everything in memory.
 
     Raises:
         UsageError: when there is no such folder, k is impossible for it, or options do not go together.
@@ -95,8 +99,10 @@ def discover(
     _check_together(settings, activations, names, like, scores)
     paths = walk_pictures(folder)
     progress.start("reading", len(paths))
-    rows = collect(root_of(folder), paths, activations, settings.resize, progress)
-    return discover_in(rows, root_of(folder), activations, settings, progress, names, like=like, scores=scores)
+    rows = collect(root_of(folder), paths, activations, settings.resize, progress, keep)
+    return discover_in(
+        rows, root_of(folder), activations, settings, progress, names, like=like, scores=scores, keep=keep
+    )
 
 
 def _check_together(
@@ -135,6 +141,7 @@ def discover_in(
     *,
     like: Bank | None = None,
     scores: Scores | None = None,
+    keep: Keep | None = None,
 ) -> Discovery:
     """As `discover`, from activations that were collected before: other settings then cost no network.
 
@@ -144,11 +151,11 @@ def discover_in(
         activations: the network they come from.
         settings: how.
         progress: follows the stages.
-        names, like, scores: see `discover`.
+        names, like, scores, keep: see `discover`.
     """
     progress = progress or Silent()
     if settings.foreground:
-        return foreground_in(rows, folder, activations, settings, progress)
+        return foreground_in(rows, folder, activations, settings, progress, keep)
     evidence = Evidence(activations.head, names_for(activations.head.classes, names)) if activations.head else None
     beside = _Beside(evidence, like)
     choice = _chosen(rows, settings, progress) if settings.k == "auto" else None

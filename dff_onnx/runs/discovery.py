@@ -18,7 +18,7 @@ from dff_onnx.files import printable
 from dff_onnx.maps import MaskFound, heat_map, mask, offsets, set_regions, upsample
 from dff_onnx.maps.levels import as_float
 from dff_onnx.report.found import ConceptInImage, Failure, Found, ImageFound
-from dff_onnx.runs.collect import Seen
+from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.sharpened import ON
 from dff_onnx.threads import available_cores

@@ -9,7 +9,7 @@ from typing import Any
 
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.search_found import Part, SearchFound
-from dff_onnx.runs.claim import claimed, identity_of
+from dff_onnx.runs.claim import Claim, claimed, identity_of
 from dff_onnx.runs.descriptors import Describer
 from dff_onnx.runs.search import SearchSettings, search
 from dff_onnx.runs.where import WhereSettings, where
@@ -71,11 +71,11 @@ def find(
     settings, progress = settings or FindSettings(), progress or Silent()
     needed = settings.where is not None or out is not None
     root = needed_folder_of(store, folder) if needed else folder_of(store, folder)
-    claim: AbstractContextManager[None] = nullcontext()
+    claim: AbstractContextManager[Claim | None] = nullcontext()
     if out is not None and root is not None:
         kept = {"index": store.where, "query": _told(query), **settings.to_dict()}
         claim = claimed(out, root, identity_of(root, kept, store.identity.fingerprint), overwrite)
-    with claim:
+    with claim as work:
         progress.start("searching")
         found = search(
             store, describer, query, settings.search,
@@ -84,8 +84,9 @@ def find(
         located = None
         if settings.where is not None and root is not None:
             found, located = where(found, root, describer, settings.where, progress)
-    if out is not None and root is not None:
-        write_search(found, root, out, located)
+        if out is not None and root is not None and work is not None:
+            work.settle()
+            write_search(found, root, out, located)
     return found
 
 

@@ -22,8 +22,10 @@ from dff_onnx.records import Grid
 from dff_onnx.report.figures import ForegroundFound, TrialFound
 from dff_onnx.report.found import ConceptFound, Found
 from dff_onnx.report.palette import colour, hexadecimal
-from dff_onnx.runs.collect import Collected, Seen, collect
+from dff_onnx.runs.collect import Collected, collect
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
+from dff_onnx.runs.keep import Keep
+from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.sharpened import ON, sharpened
 from dff_onnx.threads import available_cores, in_order
@@ -34,7 +36,12 @@ NAME = "foreground"
 
 
 def foreground_in(
-    rows: Collected, folder: Path, activations: Activations, settings: Settings, progress: Progress
+    rows: Collected,
+    folder: Path,
+    activations: Activations,
+    settings: Settings,
+    progress: Progress,
+    keep: Keep | None = None,
 ) -> Discovery:
     """The foreground of pictures whose activations were collected at the main size.
 
@@ -46,8 +53,10 @@ def foreground_in(
         activations: the network.
         settings: with `foreground`.
         progress: follows the stages.
+        keep: where work is kept for a run that may be killed.
     """
-    views = [View(rows.A, rows.grids, settings.resize), *_smaller(rows, folder, activations, settings.resize, progress)]
+    again = _smaller(rows, folder, activations, settings.resize, progress, keep)
+    views = [View(rows.A, rows.grids, settings.resize), *again]
     found = find_foreground(views, working_pictures(folder, rows.seen, progress), progress)
     return _discovery(found, rows, folder, activations, settings, progress)
 
@@ -57,13 +66,15 @@ def half_size(resize: Resize) -> Resize | None:
     return replace(resize, pixels=resize.pixels // 2) if resize.pixels // 2 >= 2 * SMALLEST else None
 
 
-def _smaller(rows: Collected, folder: Path, activations: Activations, resize: Resize, progress: Progress) -> list[View]:
+def _smaller(
+    rows: Collected, folder: Path, activations: Activations, resize: Resize, progress: Progress, keep: Keep | None
+) -> list[View]:
     smaller = half_size(resize)
     if smaller is None:
         return []
     paths = [seen.path for seen in rows.seen]
     progress.start("at half size", len(paths))
-    again = collect(folder, paths, activations, smaller, progress)
+    again = collect(folder, paths, activations, smaller, progress, keep)
     return [View(again.A, again.grids, smaller)] if [seen.path for seen in again.seen] == paths else []
 
 

@@ -14,6 +14,7 @@ from dff_onnx.runs.claim import claimed, identity_of
 from dff_onnx.runs.class_evidence import source_of
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.discovery import Discovery
+from dff_onnx.runs.keep import keep_in
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.truth import check_truth, truth_setting, with_truth
 from dff_onnx.runs.write import write
@@ -30,11 +31,13 @@ def run(
     scores: Scores | None = None,
     truth: str | Path | None = None,
     overwrite: bool = False,
+    memory: int | None = None,
     progress: Progress | None = None,
 ) -> Discovery:
     """Discovers a folder's concepts and writes heat maps, boxes and scores to `out`.
 
-    The same call on the same `out` writes the same bytes again; other settings on it are refused.
+    The same call on the same `out` writes the same bytes again; other settings on it are refused. A call that was
+    ended, however it was, is taken up by the next: pictures that went through the network do not go again.
 
     Args:
         folder: of pictures, or one picture.
@@ -44,10 +47,12 @@ def run(
         names, like, scores: a classifier's classes, a bank, a classifier; see `discover`.
         truth: a folder of masks to compare with; see `dff_onnx.runs.truth`.
         overwrite: replace a run of other settings.
+        memory: bytes that activations may take; of more, they stay on disk. A quarter of the machine's by default. It
+            changes nothing in what is written.
         progress: follows the stages.
 
     Raises:
-        UsageError: when `out` belongs to something else, and as `discover`.
+        UsageError: when `out` belongs to something else, or another process is at work there; and as `discover`.
         BankError, NoImagesError, ModelError: as `discover`.
         DatasetError: when the masks cannot be used.
         OutputError: when a file cannot be written.
@@ -57,11 +62,13 @@ def run(
     identity = identity_of(folder, settings.to_dict() | beside, activations.fingerprint)
     if truth is not None:
         check_truth("image" if settings.per_image else "set", truth)
-    with claimed(out, folder, identity, overwrite):
-        discovery = discover(folder, activations, settings, progress, names, like=like, scores=scores)
+    with claimed(out, folder, identity, overwrite) as work:
+        keep = keep_in(work.resume, folder, activations, memory)
+        discovery = discover(folder, activations, settings, progress, names, like=like, scores=scores, keep=keep)
         if truth is not None:
             discovery = with_truth(discovery, truth)
-    return write(discovery, out, identity, progress)
+        work.settle()
+        return write(discovery, out, identity, progress)
 
 
 def _beside(

@@ -14,7 +14,7 @@ from dff_onnx.images import read_original
 from dff_onnx.maps import Crf, evidence, sharpen
 from dff_onnx.maps.levels import to_levels
 from dff_onnx.progress import Progress, followed
-from dff_onnx.runs.collect import Seen
+from dff_onnx.runs.seen import Seen
 from dff_onnx.threads import available_cores, in_order
 
 # Pictures are sharpened at this longer side: twice a usual grid's detail is far below it, and it bounds the memory.

@@ -21,6 +21,7 @@ from dff_onnx.report.shades import RGB, tree_colours
 from dff_onnx.runs.collect import collect
 from dff_onnx.runs.discover import discover_in
 from dff_onnx.runs.discovery import Discovery
+from dff_onnx.runs.keep import Keep
 from dff_onnx.runs.like import dressed
 from dff_onnx.runs.settings import Settings
 
@@ -53,6 +54,7 @@ def grow_tree(
     *,
     like: Bank | None = None,
     progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> TreeRun:
     """Factorizes a folder at several k and links the concepts.
 
@@ -65,6 +67,7 @@ def grow_tree(
         settings: how; their `k` is not looked at.
         like: a bank whose colours and names the level with as many concepts takes over; they flow from there.
         progress: follows the stages.
+        keep: where work is kept for a run that may be killed; None keeps everything in memory.
 
     Raises:
         UsageError: when `ks` are impossible, there is no such folder, or no level has as many concepts as the bank.
@@ -77,7 +80,7 @@ def grow_tree(
         _check_bank(like, ks, activations)
     paths = walk_pictures(folder)
     progress.start("reading", len(paths))
-    rows = collect(root_of(folder), paths, activations, settings.resize, progress)
+    rows = collect(root_of(folder), paths, activations, settings.resize, progress, keep)
     checked_rank(ks[-1], rows.A.shape)  # before the smaller ones are computed
     levels = [
         discover_in(rows, root_of(folder), activations, replace(settings, k=k, report="none"), progress) for k in ks

@@ -24,9 +24,10 @@ from dff_onnx.records import Box, Grid
 from dff_onnx.report.search_found import Part, SearchFound
 from dff_onnx.retrieval import cells_inside, query_concept
 from dff_onnx.retrieval.where import By
-from dff_onnx.runs.collect import Seen, collect_with
+from dff_onnx.runs.collect import collect_with
 from dff_onnx.runs.descriptors import Describer
 from dff_onnx.runs.discovery import regions_in
+from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import platform
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from dff_onnx.report.results import boxes_csv, coco_json, failures_json, results
 from dff_onnx.runs.claim import write_run_file
 from dff_onnx.runs.discovery import Discovery
 from dff_onnx.runs.drawing import LEGENDS, Overlays, show_pictures
+from dff_onnx.runs.machine import versions
 from dff_onnx.runs.reporting import Pages, label_command, report_of
 
 SHARPENED, BANK_SCALE = "sharpened", "scale: the bank's set"
@@ -119,24 +117,6 @@ def _quality(found: Found) -> dict[str, Any]:
     return {
         "quality": {"loss": fit.loss, "kkt": fit.kkt, "spread": fit.spread, "converged": fit.converged}
     } | thresholds
-
-
-def versions() -> dict[str, str]:
-    """Of what results depend on."""
-    found = {"python": platform.python_version()}
-    for name in (
-        "dff-onnx",
-        "numpy",
-        "scipy",
-        "onnx",
-        "pillow",
-        "onnxruntime",
-        "onnxruntime-gpu",
-        "onnxruntime-openvino",
-    ):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
 
 
 def _drawn(discovery: Discovery, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

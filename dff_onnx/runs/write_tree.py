@@ -16,8 +16,9 @@ from dff_onnx.report.page.layout import Level
 from dff_onnx.report.results import failures_json
 from dff_onnx.report.tree_files import level_folder, tree_json
 from dff_onnx.report.tree_svg import tree_svg
-from dff_onnx.runs.claim import claimed, identity_of, write_run_file
+from dff_onnx.runs.claim import Claim, claimed, identity_of, write_run_file
 from dff_onnx.runs.drawing import show_pictures
+from dff_onnx.runs.keep import keep_in
 from dff_onnx.runs.reporting import Pages, label_command, report_of
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.tree import TreeRun, check_levels, grow_tree
@@ -58,9 +59,12 @@ def run_tree(
     folder, out, settings = Path(folder), Path(out), settings or Settings()
     check_levels(ks, settings)
     of_tree, of_levels = _identities(folder, activations, ks, settings, like)
-    with _claimed(folder, out, of_tree, of_levels, overwrite):
-        made = grow_tree(folder, activations, ks, settings, like=like, progress=progress)
-    return _write(made, out, settings, of_tree, of_levels, progress or Silent())
+    with _claimed(folder, out, of_tree, of_levels, overwrite) as works:
+        keep = keep_in(works[0].resume, folder, activations)
+        made = grow_tree(folder, activations, ks, settings, like=like, progress=progress, keep=keep)
+        for work in works:
+            work.settle()
+        return _write(made, out, settings, of_tree, of_levels, progress or Silent())
 
 
 Identity = dict[str, Any]
@@ -85,13 +89,13 @@ def _identities(
 @contextmanager
 def _claimed(
     folder: Path, out: Path, of_tree: Identity, of_levels: dict[str, Identity], overwrite: bool
-) -> Iterator[None]:
+) -> Iterator[list[Claim]]:
     """The folders of the tree and its levels, given up again where a mistake in between should not take their names."""
     with ExitStack() as homes:
-        homes.enter_context(claimed(out, folder, of_tree, overwrite))
+        works = [homes.enter_context(claimed(out, folder, of_tree, overwrite))]
         for name, identity in of_levels.items():
-            homes.enter_context(claimed(out / name, folder, identity, overwrite))
-        yield
+            works.append(homes.enter_context(claimed(out / name, folder, identity, overwrite)))
+        yield works
 
 
 def _write(

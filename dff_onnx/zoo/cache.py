@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from dff_onnx.errors import OutputError, UsageError
+from dff_onnx.locks import taken
 
 VARIABLE = "DFF_ONNX_CACHE"
 # How often a lock is asked for, in seconds.
@@ -52,25 +52,9 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
         ) from error
     with file:
         told = False
-        while not _taken(file):
+        while not taken(file):
             if not told:
                 waiting()
                 told = True
             time.sleep(PATIENCE)
         yield  # closing the file frees the lock
-
-
-def _taken(file: IO[bytes]) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True

@@ -52,8 +52,9 @@ from dff_onnx.metrics import localized, mask_counts
 from dff_onnx.records import IMAGENET_MEAN, IMAGENET_STD, Box, Grid
 from dff_onnx.runs.cam_settings import CamSettings
 from dff_onnx.runs.class_maps import make_class_maps
-from dff_onnx.runs.collect import Collected, Seen
+from dff_onnx.runs.collect import Collected
 from dff_onnx.runs.mapping import head_mapping
+from dff_onnx.runs.seen import Seen
 
 SMALL = Resize("square", SIDE)
 CAM = "cam,cam+percentile"

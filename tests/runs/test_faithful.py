@@ -20,9 +20,10 @@ from dff_onnx.linear_head import LinearHead
 from dff_onnx.progress import Silent
 from dff_onnx.records import Grid
 from dff_onnx.report.figures import FaithfulnessFound
-from dff_onnx.runs.collect import Collected, Seen, collect
+from dff_onnx.runs.collect import Collected, collect
 from dff_onnx.runs.discover import discover_in
 from dff_onnx.runs.faithful import MOST_PICTURES, faithfulness_of, scores_behind
+from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
 
 GRID = Grid(2, 3)

@@ -23,9 +23,10 @@ from dff_onnx.export import export_file
 from dff_onnx.files import walk_pictures
 from dff_onnx.images import Resize
 from dff_onnx.records import Grid, Preprocessing
-from dff_onnx.runs.collect import Collected, Seen
+from dff_onnx.runs.collect import Collected
 from dff_onnx.runs.compile_ import compile_fit
 from dff_onnx.runs.quantize import ConceptKept, Effect, effect_on, quantize
+from dff_onnx.runs.seen import Seen
 
 SMALL = Resize("square", 64)
 ROOT = Path(__file__).parent.parent.parent

@@ -18,9 +18,9 @@ from dff_onnx.errors import ImageError, UsageError
 from dff_onnx.records import Box, Grid
 from dff_onnx.report.search_found import Part, SearchFound, search_json
 from dff_onnx.retrieval.where import By
-from dff_onnx.runs.collect import Seen
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.search import search
+from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.where import WhereSettings, asked_box, centre, inside, located, where
 from dff_onnx.store import VectorStore
 

@@ -1,0 +1,72 @@
+"""What a run keeps of its work until it has ended, so that a run that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dff_onnx.backbone.protocol import Activations
+from dff_onnx.files import printable
+from dff_onnx.runs.machine import machine_memory, versions
+from dff_onnx.store import RowStore
+from dff_onnx.store.journal import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Where, and how much may be in memory.
+
+    Attributes:
+        folder: nobody else writes in it.
+        of: what everything that is kept depends on, plain values.
+        memory: bytes that activations may take; of more, they stay on disk.
+    """
+
+    folder: Path
+    of: Mapping[str, Any]
+    memory: int
+
+    def rows(self, name: str, of: Mapping[str, Any], take_up: Callable[[Record], bool]) -> RowStore:
+        """Rows on disk: see `RowStore`.
+
+        Raises:
+            OutputError: when they cannot be written.
+        """
+        return RowStore(self.folder, name, {**self.of, **of}, take_up)
+
+
+def keep_in(folder: Path, pictures: Path, activations: Activations, memory: int | None = None) -> Keep:
+    """What a run over a folder of pictures keeps.
+
+    Args:
+        folder: for it alone.
+        pictures: the folder of pictures.
+        activations: the network.
+        memory: bytes that activations may take; None for a quarter of the machine's.
+    """
+    of = {
+        "folder": printable(pictures.resolve()),
+        "fingerprint": activations.fingerprint.to_dict(),
+        "device": activations.device,
+        "versions": versions(),
+    }
+    return Keep(folder, of, machine_memory() // 4 if memory is None else memory)
+
+
+def stamp_of(path: Path) -> str:
+    """What tells whether a file changed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return "gone"
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def digest_of(paths: Sequence[Path], stamps: Sequence[str]) -> int:
+    """Of a few files, by their names and stamps."""
+    text = b"\0".join(os.fsencode(path) + b"\0" + stamp.encode() for path, stamp in zip(paths, stamps, strict=True))
+    return zlib.crc32(text)

@@ -1,0 +1,58 @@
+"""The folder in a run's own where work is kept until it has ended, and that one process at a time has."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from dff_onnx.errors import OutputError, UsageError
+from dff_onnx.files import PASSING
+from dff_onnx.locks import AGAIN, Lock
+
+RESUME = f"{PASSING}resume"
+LOCK = "lock"
+
+
+class Workplace:
+    """Taken from its making on until `leave`, or until the process ends, however it ends.
+
+    Args:
+        out: the run's folder, made where it is missing.
+
+    Raises:
+        UsageError: when another process is at work there, naming it.
+        OutputError: when it cannot be written.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.folder = out / RESUME
+        self._lock = Lock(self.folder / LOCK)
+        try:
+            holder = self._taken()
+        except OSError as error:
+            raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another with -o") from error
+        if holder is not None:
+            raise UsageError(
+                f"{out}: process {holder} is at work there; wait until it is done, or end it, and run the command "
+                "again, or choose another folder with -o"
+            )
+
+    def clear(self) -> None:
+        """Removes what was kept: it is not needed any more."""
+        with contextlib.suppress(OSError):
+            for file in self.folder.iterdir():
+                if file.name != LOCK:
+                    file.unlink()
+
+    def leave(self) -> None:
+        """Lets others take it. What was kept stays."""
+        self._lock.free(remove=True)
+        with contextlib.suppress(OSError):  # it is not empty, or another process has it
+            self.folder.rmdir()
+
+    def _taken(self) -> str | None:
+        for _ in range(AGAIN):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # who had it before left just now
+                return self._lock.take()
+        return self._lock.take()

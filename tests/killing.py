@@ -1,0 +1,58 @@
+"""Programs that are killed at a random moment, and the folders they leave."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = [sys.executable, "-m", "dff_onnx"]
+KILLS = int(os.environ.get("DFF_ONNX_KILLS", "1000"))  # of each command, in `make torture`
+
+
+def started(command: Sequence[str | Path], **variables: str) -> subprocess.Popen[str]:
+    """A program of ours."""
+    env = os.environ | {"PYTHONPATH": str(ROOT)} | variables
+    words = list(map(str, command))
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+
+
+def ended(command: Sequence[str | Path], **variables: str) -> float:
+    """Runs a program to its good end; how long it took, in seconds."""
+    begin = time.monotonic()
+    with started(command, **variables) as process:
+        said = process.communicate()[1]
+    assert process.returncode == 0, said
+    return time.monotonic() - begin
+
+
+def killed(command: Sequence[str | Path], moment: float, **variables: str) -> bool:
+    """Runs a program and kills it after so many seconds, with no warning; False where it had ended well by then."""
+    with started(command, **variables) as process:
+        try:
+            said = process.communicate(timeout=moment)[1]
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            return True
+    assert process.returncode == 0, said
+    return False
+
+
+def killed_until_done(command: Sequence[str | Path], rng: random.Random, longest: float, **variables: str) -> int:
+    """Kills a program at uniformly random moments and starts it again until it ends; how often it was killed."""
+    kills = 0
+    while killed(command, rng.uniform(0, longest), **variables):
+        kills += 1
+    return kills
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones included."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
