@@ -9,7 +9,7 @@ import secrets
 import sys
 import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -72,6 +72,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     with open_atomically(path) as file:
         file.write(data)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """Writes a file piece by piece as `open_atomically` does; only one piece need be in memory.
+
+    Raises:
+        OutputError: saying which file and why; nothing half-written stays behind.
+    """
+    with open_atomically(path) as file:
+        file.writelines(pieces)
 
 
 def _sweep_once(folder: Path) -> None:

@@ -23,10 +23,11 @@ def ending(found: Found, output: Path, text: str, as_json: bool) -> None:
     Raises:
         typer.Exit: with 3 where some pictures could not be used.
     """
-    from dff_onnx.report.results import results_json
+    from dff_onnx.report.results import results_pieces
 
     if as_json:
-        typer.echo(results_json(found), nl=False)
+        for piece in results_pieces(found):
+            typer.echo(piece, nl=False)
     typer.echo(text, err=True)
     tell_of_names(output)
     if found.failures:

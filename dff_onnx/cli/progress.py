@@ -94,8 +94,7 @@ def summary(found: Found, out: Path) -> str:
         empty = sum(not image.concepts[0].regions for image in found.images)
         lines.append(f"  it covers {covered:.1%} of the pictures; {empty} show none")
     for concept in () if found.foreground else found.concepts:
-        here = [image.concepts[concept.number] for image in found.images]
-        strong = sum(one.score >= 0.5 for one in here)
+        strong = sum(score >= 0.5 for score in found.scores_of(concept.number))
         lines.append(
             f"  {concept.label}  {concept.colour}  energy {concept.energy or 0:5.1%}, score above a half in {strong}"
             + (f", {concept.classes[0].name}" if concept.classes else "")
@@ -134,8 +133,7 @@ def apply_summary(found: Found, out: Path) -> str:
     """What a bank's concepts are in new pictures, in a few lines of at most 80 columns but for names."""
     lines = [f"{counted(len(found.images))}, device {found.device}, nothing fitted"]
     for concept in found.concepts:
-        here = [image.concepts[concept.number] for image in found.images]
-        strong = sum(one.score >= 0.5 for one in here)
+        strong = sum(score >= 0.5 for score in found.scores_of(concept.number))
         lines.append(f"  {concept.label}  {concept.colour}  score above a half in {strong}")
     losses = [image.loss for image in found.images if image.loss is not None]
     if losses:

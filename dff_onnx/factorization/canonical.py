@@ -6,6 +6,7 @@ import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import like, row_blocks, zeros_like_with
+from dff_onnx.arrays.mapped import forget_pages
 from dff_onnx.factorization.passes import quality, residual
 from dff_onnx.factorization.result import Factorization, Solution
 from dff_onnx.factorization.survey import Survey
@@ -28,7 +29,7 @@ def canonical(found: Survey, solution: Solution, solver: str) -> Factorization:
     W = W / xp.where(lengths > 0, lengths, xp.ones_like(lengths))[:, None]
     energy = [float(value) for value in _energies(Ht) * lengths**2]
     # Six digits: beyond them equal energies differ by rounding alone.
-    order = sorted(range(len(energy)), key=lambda j: (-float(f"{energy[j]:.6g}"), int(xp.argmax(Ht[j, :]))))
+    order = sorted(range(len(energy)), key=lambda j: (-float(f"{energy[j]:.6g}"), _first_peak(Ht, j)))
     _order(Ht, lengths, order)
     W = xp.astype(xp.take(W, like(np.asarray(order), W, xp.int64), axis=0), Ht.dtype)
     # Known from sums, it is a difference of large figures: good enough unless it is itself small.
@@ -51,12 +52,20 @@ def canonical(found: Survey, solution: Solution, solver: str) -> Factorization:
     )
 
 
+def _first_peak(Ht: Array, j: int) -> int:
+    """Where a concept is strongest, first."""
+    place = int(namespace_of(Ht).argmax(Ht[j, :]))
+    forget_pages(Ht)
+    return place
+
+
 def _energies(Ht: Array) -> Array:
     """`||H_j||^2`, `(k,)` float64, without a temporary of the size of `Ht`."""
     xp = namespace_of(Ht)
     squares = zeros_like_with((Ht.shape[0],), Ht, xp.float64)
     for block in row_blocks(Ht.shape[1], COLUMNS):
         squares += xp.sum(Ht[:, block] * Ht[:, block], axis=1, dtype=xp.float64)
+        forget_pages(Ht)
     return squares
 
 
@@ -66,3 +75,4 @@ def _order(Ht: Array, lengths: Array, order: list[int]) -> None:
     scale, index = xp.astype(lengths, Ht.dtype)[:, None], like(np.asarray(order), Ht, xp.int64)
     for block in row_blocks(Ht.shape[1], COLUMNS):
         Ht[:, block] = xp.take(Ht[:, block] * scale, index, axis=0)
+        forget_pages(Ht)

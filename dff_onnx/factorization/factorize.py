@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,7 +20,7 @@ from dff_onnx.factorization.passes import workers_for
 from dff_onnx.factorization.rank1 import rank1
 from dff_onnx.factorization.result import Factorization, Solution
 from dff_onnx.factorization.rows import rows_of
-from dff_onnx.factorization.survey import Survey, survey
+from dff_onnx.factorization.survey import Room, Survey, survey
 
 Solver = Literal["coreset", "hals", "mu"]
 TOLERANCES: dict[Solver, float] = {"coreset": 2e-5, "hals": 2e-5, "mu": 1e-4}
@@ -36,6 +37,7 @@ def factorize(
     starts: int = STARTS,
     cuts: Sequence[int] | None = None,
     threads: int | None = None,
+    room: Room | None = None,
 ) -> Factorization:
     """Deep Feature Factorization of an activation matrix: `A ~ H W`, all non-negative.
 
@@ -51,6 +53,8 @@ def factorize(
         starts: how many starts are tried on the sample.
         cuts: rows of each block of an array; None cuts it every 2048 rows.
         threads: that work on blocks; None takes the cores there are, where the matrix is large enough to gain.
+        room: makes the array that the coefficients are kept in, from its shape `(k, N)`, float32: a mapped file, say.
+            None keeps them in memory, and so does `mu`.
 
     Raises:
         ArrayError: when `A` is empty, negative, not finite or not a matrix of floats.
@@ -74,7 +78,7 @@ def factorize(
     k = checked_rank(k, rows.array.shape if rows.array is not None else None)
     workers = workers_for(rows, threads)
     with single_threaded_blas():
-        found = survey(rows, k, seed, workers)
+        found = replace(survey(rows, k, seed, workers), room=room)
         checked_rank(k, found.shape)
         options = Options(max_iter, TOLERANCES[solver] if tol is None else tol, starts, workers)
         solution = _solved(found, k, solver, np.random.default_rng(seed), options)

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, namespace_of, to_numpy
 from dff_onnx.arrays.helpers import double
+from dff_onnx.arrays.mapped import forget_pages
+
+FORGET = 32  # pictures, after which mapped rows may leave memory
 
 
 def losses(A: Array, H: Array, W: Array, cells: Sequence[int]) -> NDArray[np.float64]:
@@ -28,11 +31,14 @@ def losses(A: Array, H: Array, W: Array, cells: Sequence[int]) -> NDArray[np.flo
     [0.64, 1.0]
     """
     xp, start, found = namespace_of(A), 0, []
-    for rows in cells:
+    for number, rows in enumerate(cells):
         part = slice(start, start + rows)
         left, there = double(A[part, :] - H[part, :] @ W), double(A[part, :])
         found.append(xp.stack([xp.sum(left * left), xp.sum(there * there)]))
         start += rows
+        if number % FORGET == FORGET - 1:
+            forget_pages(A)
+            forget_pages(H)
     figures = to_numpy(xp.stack(found)).astype(np.float64)
     left_over, whole = figures.T
     shares: NDArray[np.float64] = np.divide(left_over, whole, out=np.zeros_like(whole), where=whole > 0)

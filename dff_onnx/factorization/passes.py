@@ -11,6 +11,7 @@ import numpy as np
 from dff_onnx.arrays import Array, is_cupy, namespace_of
 from dff_onnx.arrays.helpers import contiguous, empty_rows, row_norms_squared
 from dff_onnx.arrays.kernels import can_fuse, fused_pass
+from dff_onnx.arrays.mapped import forget_pages
 from dff_onnx.errors import ArrayError
 from dff_onnx.factorization.blocks import Concepts, Sums, block_step
 from dff_onnx.factorization.rows import BLOCK, Rows
@@ -19,6 +20,7 @@ from dff_onnx.threads import available_cores, in_order
 
 # From nothing, twice as many bring coefficients to within 1e-7 of their optimum at k = 5, 1e-5 at k = 20.
 SWEEPS = 4
+FORGET = 64  # blocks, after which mapped coefficients may leave memory
 
 
 def workers_for(rows: Rows, threads: int | None) -> int:
@@ -36,8 +38,9 @@ def workers_for(rows: Rows, threads: int | None) -> int:
 
 
 def coefficients(found: Survey, k: int) -> Array:
-    """Room for `H`, as `(k, N)` beside the sample; nothing in it yet."""
-    return empty_rows((k, found.shape[0]), found.sample)
+    """Room for `H`, as `(k, N)` beside the sample or where it was asked for; nothing in it yet."""
+    shape = k, found.shape[0]
+    return empty_rows(shape, found.sample) if found.room is None else found.room(shape)
 
 
 def improve(rows: Rows, W: Array, Ht: Array, workers: int = 0, *, cold: bool = False, sweeps: int = SWEEPS) -> Sums:
@@ -65,16 +68,18 @@ def improve(rows: Rows, W: Array, Ht: Array, workers: int = 0, *, cold: bool = F
         Ht[:, place] = Ht_b
         return sums
 
-    return reduce(add, in_order(_to_the_end(rows, Ht.shape[1]), step, workers))
+    return reduce(add, in_order(_to_the_end(rows, Ht), step, workers))
 
 
-def _to_the_end(rows: Rows, expected: int) -> Iterator[tuple[slice, Array]]:
-    """The blocks, which must have as many rows as when they were first read."""
-    stop = 0
-    for place, A_b in rows:
+def _to_the_end(rows: Rows, Ht: Array) -> Iterator[tuple[slice, Array]]:
+    """The blocks, which must have as many rows as when they were first read; `Ht` is used along with them."""
+    stop, expected = 0, Ht.shape[1]
+    for number, (place, A_b) in enumerate(rows):
         stop = place.stop
         if stop <= expected:
             yield place, A_b
+        if number % FORGET == FORGET - 1:
+            forget_pages(Ht)
     if stop != expected:
         raise ArrayError(f"A: its blocks had {expected} rows when they were first read, and {stop} now")
 
@@ -103,7 +108,7 @@ def quality(rows: Rows, Ht: Array, W: Array, workers: int = 0) -> float:
 def residual(rows: Rows, Ht: Array, W: Array) -> float:
     """`||A-HW||^2` row by row: exact also where the residual is tiny beside `A`."""
     total = 0.0
-    for place, A_b in rows:
+    for place, A_b in _to_the_end(rows, Ht):
         xp = namespace_of(A_b)
         missed = row_norms_squared(A_b - Ht[:, place].T @ xp.astype(W, A_b.dtype))
         total += float(xp.sum(missed, dtype=xp.float64))

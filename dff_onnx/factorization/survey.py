@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from dff_onnx.errors import ArrayError
 from dff_onnx.factorization.rows import Rows
 from dff_onnx.factorization.sample import Reservoir, priorities, sample_size
 from dff_onnx.threads import in_order
+
+Room = Callable[[tuple[int, int]], Array]
 
 # Squares of float32 stay clear of overflow and underflow while the squared length of the longest row lies between
 # these powers of two.
@@ -29,12 +32,14 @@ class Survey:
         shape: `(N, c)`.
         norm: `||A||^2` of `rows`, float64.
         sample: `(m, c)` weighted rows; all rows, as they are, of a small `A`.
+        room: makes the array that coefficients are kept in, from its shape; None for one in memory.
     """
 
     rows: Rows
     shape: tuple[int, int]
     norm: float
     sample: Array
+    room: Room | None = None
 
     @property
     def whole(self) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from dff_onnx.arrays import Array, namespace_of
+from dff_onnx.arrays.mapped import forget_pages
 from dff_onnx.records import Grid
+
+FORGET = 256  # images, after which mapped coefficients may leave memory
 
 
 def offsets(grids: Sequence[Grid]) -> list[int]:
@@ -33,13 +36,26 @@ def heat_map(H: Array, start: int, grid: Grid) -> Array:
     return xp.reshape(H[start : start + grid.cells, :].T, (H.shape[1], grid.height, grid.width))
 
 
+def heat_maps(H: Array, grids: Sequence[Grid], every: int = 1) -> Iterator[tuple[int, Array]]:
+    """The numbers and maps of all images, or of every so manieth; of mapped coefficients few are in memory at once."""
+    starts = offsets(grids)
+    for number, index in enumerate(range(0, len(grids), every)):
+        yield index, heat_map(H, starts[index], grids[index])
+        if number % FORGET == FORGET - 1:
+            forget_pages(H)
+
+
 def peaks(H: Array, grids: Sequence[Grid]) -> Array:
     """The largest coefficient of each concept in each image, `(images, k)`."""
     xp = namespace_of(H)
-    starts = offsets(grids)
-    if len(set(grids)) == 1:  # one reduction instead of one per image
-        return xp.max(xp.reshape(H, (len(grids), grids[0].cells, H.shape[1])), axis=1)
-    return xp.stack([xp.max(H[a:b, :], axis=0) for a, b in pairwise(starts)])
+    if len(set(grids)) > 1:
+        return xp.stack([xp.max(heat, axis=(1, 2)) for _, heat in heat_maps(H, grids)])
+    cells, parts = grids[0].cells, []
+    for first in range(0, len(grids), FORGET):  # one reduction instead of one per image
+        part = H[first * cells : (first + FORGET) * cells, :]
+        parts.append(xp.max(xp.reshape(part, (-1, cells, H.shape[1])), axis=1))
+        forget_pages(H)
+    return xp.concat(parts)
 
 
 def scores(image_peaks: Array) -> Array:

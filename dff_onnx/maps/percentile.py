@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import like
-from dff_onnx.maps.heat import heat_map, offsets
+from dff_onnx.maps.heat import heat_maps
 from dff_onnx.maps.histogram import Histogram
 from dff_onnx.maps.upsample import bilinear_weights
 from dff_onnx.records import Grid
@@ -115,12 +115,13 @@ def _sample(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid]) -> Array:
     xp = namespace_of(H)
     parts = []
     every = -(-len(grids) * LATTICE**2 // SAMPLED)
-    for start, grid, size in list(zip(offsets(grids), grids, sizes, strict=False))[::every]:
+    for index, heat in heat_maps(H, grids, every):
+        grid, size = grids[index], sizes[index]
         rows, columns = (
             like(bilinear_weights(source, target)[_lattice(target)], H)
             for source, target in ((grid.height, size.height), (grid.width, size.width))
         )
-        values = xp.matmul(xp.matmul(rows, heat_map(H, start, grid)), columns.T)
+        values = xp.matmul(xp.matmul(rows, heat), columns.T)
         parts.append(xp.reshape(values, (H.shape[1], -1)).T)
     return xp.sort(xp.concat(parts), axis=0)
 
@@ -143,10 +144,9 @@ def _bracketed(sample: Array, concept: int, ranks: tuple[int, ...], share: float
 
 def _pass(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], searches: Sequence[_Search]) -> list[_Tally]:
     tallies = [_Tally(search, KEPT // len(searches)) for search in searches]
-    for start, grid, size in zip(offsets(grids), grids, sizes, strict=False):
-        heat = heat_map(H, start, grid)
+    for index, heat in heat_maps(H, grids):
         for tally in tallies:
-            _count(heat[tally.search.concept, :, :], size, tally)
+            _count(heat[tally.search.concept, :, :], sizes[index], tally)
     return tallies
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, namespace_of, to_numpy
 from dff_onnx.errors import UsageError
-from dff_onnx.maps.heat import heat_map, offsets
+from dff_onnx.maps.heat import heat_maps, peaks
 from dff_onnx.maps.otsu import BINS, two_classes_of_counts
 from dff_onnx.maps.percentile import set_percentile
 from dff_onnx.maps.upsample import upsample
@@ -74,17 +74,17 @@ def set_thresholds(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], thres
     """
     if threshold.rule == "percentile":
         return set_percentile(H, grids, sizes, threshold.percentile)
-    peaks = to_numpy(namespace_of(H).max(H, axis=0)).astype(np.float64)
+    highest = to_numpy(namespace_of(H).max(peaks(H, grids), axis=0)).astype(np.float64)
     if threshold.rule == "fraction":
-        return (peaks * threshold.fraction).astype(np.float32)
-    return _otsu(H, grids, sizes, peaks)
+        return (highest * threshold.fraction).astype(np.float32)
+    return _otsu(H, grids, sizes, highest)
 
 
 def _otsu(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], peaks: NDArray[np.float64]) -> NDArray[np.float32]:
     """Of histograms from zero to each concept's peak, added up image by image."""
     counts = np.zeros((len(peaks), BINS), np.int64)
-    for start, grid, size in zip(offsets(grids), grids, sizes, strict=False):
-        maps = to_numpy(upsample(heat_map(H, start, grid), size.height, size.width))
+    for index, heat in heat_maps(H, grids):
+        maps = to_numpy(upsample(heat, sizes[index].height, sizes[index].width))
         for j, peak in enumerate(peaks):
             counts[j] += np.histogram(np.minimum(maps[j], peak), BINS, (0.0, peak or 1.0))[0]
     edges = [np.linspace(0.0, peak or 1.0, BINS + 1) for peak in peaks]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dff_onnx.records import Box, Fingerprint, Grid, Region
 from dff_onnx.report.figures import (
@@ -205,6 +209,7 @@ class Found:
         choice: how `-k auto` went.
         faithfulness: to the classifier behind the layer, where that was measured.
         truth: beside masks that somebody drew, where they were given.
+        scores: `(images, concepts)` float32 of shared concepts, where images are on disk and this spares reading them.
     """
 
     fingerprint: Fingerprint
@@ -212,7 +217,7 @@ class Found:
     scale: Scale
     fit: Fit | None
     concepts: tuple[ConceptFound, ...]
-    images: tuple[ImageFound, ...]
+    images: Sequence[ImageFound]
     failures: tuple[Failure, ...]
     foreground: ForegroundFound | None = None
     class_maps: ClassMapsFound | None = None
@@ -220,6 +225,13 @@ class Found:
     choice: ChoiceFound | None = None
     faithfulness: FaithfulnessFound | None = None
     truth: TruthFound | None = None
+    scores: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    def scores_of(self, number: int) -> list[float]:
+        """A shared concept's score in each image."""
+        if self.scores is not None:
+            return [float(score) for score in self.scores[:, number]]
+        return [image.concepts[number].score for image in self.images]
 
     @property
     def unexplained(self) -> tuple[ImageFound, ...]:

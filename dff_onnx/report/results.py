@@ -7,10 +7,9 @@ digits, enough for any float32.
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dff_onnx.records import Box, Grid, Region
@@ -34,7 +33,12 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 
 def results_json(found: Found) -> bytes:
     """Everything a run found, as strict JSON with a versioned schema."""
-    return strict_json(
+    return b"".join(results_pieces(found))
+
+
+def results_pieces(found: Found) -> Iterator[bytes]:
+    """`results_json` piece by piece: a large set need not be in memory."""
+    return json_pieces(
         {
             "schema": SCHEMA,
             "fingerprint": found.fingerprint.to_dict(),
@@ -43,8 +47,8 @@ def results_json(found: Found) -> bytes:
             "fit": _fit(found.fit),
             **_figures(found),
             "concepts": [_concept(concept) for concept in found.concepts],
-            "images": [_image(image) for image in found.images],
-            "failures": [_failure(failure) for failure in found.failures],
+            "images": map(_image, found.images),
+            "failures": map(_failure, found.failures),
         }
     )
 
@@ -60,8 +64,13 @@ def boxes_csv(found: Found) -> bytes:
     A text that a spreadsheet would take for a formula gets an apostrophe in front, and so does one that begins with
     an apostrophe.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
+    return b"".join(boxes_pieces(found))
+
+
+def boxes_pieces(found: Found) -> Iterator[bytes]:
+    """`boxes_csv` line by line."""
+    lines = list[str]()
+    writer = csv.writer(_Lines(lines.append), lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
     for _, image, here, region in _regions(found):
         name = found.concepts_of(image)[here.concept].name or ""
@@ -78,7 +87,16 @@ def boxes_csv(found: Found) -> bytes:
             largest,
         )
         writer.writerow((csv_cell(image.path), *row))
-    return text.getvalue().encode("utf-8", "backslashreplace")
+        yield "".join(lines).encode("utf-8", "backslashreplace")
+        lines.clear()
+    yield "".join(lines).encode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What a CSV writer takes for a file."""
+
+    write: Callable[[str], object]
 
 
 def coco_json(found: Found) -> bytes:
@@ -87,20 +105,27 @@ def coco_json(found: Found) -> bytes:
     Ids count from 1, as COCO's tools want them. Where each image has its own concepts, categories are their numbers;
     classes have the numbers of the classifier.
     """
+    return b"".join(coco_pieces(found))
+
+
+def coco_pieces(found: Found) -> Iterator[bytes]:
+    """`coco_json` piece by piece."""
     names = {
         _category(concept): concept.label if found.concepts or found.class_maps else f"concept {concept.number}"
-        for image in found.images
-        for concept in found.concepts_of(image)
+        for concepts in (
+            [found.concepts] if found.concepts and found.images else (image.table for image in found.images)
+        )
+        for concept in concepts
     }
-    return strict_json(
+    return json_pieces(
         {
             "info": {"description": f"dff-onnx, {SCHEMA}"},
-            "images": [
+            "images": (
                 {"id": number, "file_name": image.path, "width": image.size.width, "height": image.size.height}
                 for number, image in enumerate(found.images, 1)
-            ],
+            ),
             "categories": [{"id": n + 1, "name": names[n]} for n in sorted(names)],
-            "annotations": [
+            "annotations": (
                 {
                     "id": number,
                     "image_id": image_number,
@@ -111,7 +136,7 @@ def coco_json(found: Found) -> bytes:
                     "score": nine_digits(here.score),
                 }
                 for number, (image_number, image, here, region) in enumerate(_regions(found), 1)
-            ],
+            ),
         }
     )
 
@@ -259,21 +284,30 @@ def strict_json(value: Any) -> bytes:
 
     Only the outer two levels are laid out: the standard library indents in Python, ten times slower than its encoder.
     """
+    return b"".join(json_pieces(value))
+
+
+def json_pieces(value: Any) -> Iterator[bytes]:
+    """The same piece by piece; an iterator in a table stands for a list."""
     if isinstance(value, list):
-        text = _lines("[", "]", map(_compact, value))
+        yield from _listed(value, "")
     else:
-        entries = (f"{_compact(key)}: {_entry(inner)}" for key, inner in value.items())
-        text = _lines("{", "}", entries)
-    return f"{text}\n".encode()
+        before = "{\n "
+        for key, inner in value.items():
+            yield f"{before}{_compact(key)}: ".encode()
+            yield from _listed(inner, " ") if isinstance(inner, list | Iterator) else [_compact(inner).encode()]
+            before = ",\n "
+        yield b"\n}" if value else b"{}"
+    yield b"\n"
 
 
-def _entry(value: Any) -> str:
-    return _lines("[", " ]", (f" {_compact(entry)}" for entry in value)) if isinstance(value, list) else _compact(value)
-
-
-def _lines(opening: str, closing: str, entries: Iterable[str]) -> str:
-    body = ",\n ".join(entries)
-    return f"{opening}\n {body}\n{closing}" if body else f"{opening}{closing.strip()}"
+def _listed(entries: Iterable[Any], indent: str) -> Iterator[bytes]:
+    """A list, an entry on each line."""
+    before = f"[\n {indent}"
+    for entry in entries:
+        yield f"{before}{_compact(entry)}".encode()
+        before = f",\n {indent}"
+    yield b"[]" if before.startswith("[") else f"\n{indent}]".encode()
 
 
 def _compact(value: Any) -> str:

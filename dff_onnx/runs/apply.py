@@ -20,7 +20,7 @@ from dff_onnx.errors import BankError, ImageError, UsageError
 from dff_onnx.factorization import losses, nonnegative_least_squares
 from dff_onnx.files import root_of, walk_pictures
 from dff_onnx.images import Picture, Resize, read_picture
-from dff_onnx.maps import Crf, heat_map, offsets, peaks
+from dff_onnx.maps import Crf, peaks
 from dff_onnx.maps.levels import to_levels
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Grid
@@ -31,6 +31,7 @@ from dff_onnx.runs.collect import block_of, none_usable
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
 from dff_onnx.runs.foreground import concept_named, marked, working_pictures
 from dff_onnx.runs.gather import Block, gathering
+from dff_onnx.runs.heats import Heats
 from dff_onnx.runs.keep import Keep, keep_in
 from dff_onnx.runs.parts import Batch, in_parts
 from dff_onnx.runs.seen import Seen
@@ -178,10 +179,9 @@ class _Rows:
         """One for each picture, in order."""
         return [one.grid for one in self.seen]
 
-    def maps(self) -> list[NDArray[np.float32]]:
+    def maps(self) -> Heats:
         """`(k, h, w)` of each picture."""
-        grids = self.grids
-        return [heat_map(self.values, start, grid) for start, grid in zip(offsets(grids), grids, strict=False)]
+        return Heats(self.values, self.grids)
 
 
 def _project(
@@ -233,12 +233,12 @@ def _with_concepts(
     bank: Bank, rows: _Rows, folder: Path, activations: Activations, settings: Settings, progress: Progress
 ) -> Discovery:
     heats, image_peaks = rows.maps(), peaks(rows.values, rows.grids)
-    sharp = sharpened(folder, rows.seen, heats, bank.thresholds, bank.peaks, settings.crf, progress)
+    sharp = tuple(sharpened(folder, rows.seen, heats, bank.thresholds, bank.peaks, settings.crf, progress))
     thresholds = np.full_like(bank.thresholds, ON) if sharp else bank.thresholds
     regions = regions_in(sharp or heats, thresholds, rows.seen, settings)
     highest = np.where(bank.peaks > 0, bank.peaks, 1).astype(np.float32)
     scores = np.minimum(image_peaks / highest, 1)
-    images = images_with(rows.seen, scores, regions, rows.losses)
+    images = tuple(images_with(rows.seen, scores, regions, rows.losses))
     return Discovery(
         folder=folder,
         settings=settings,
@@ -247,7 +247,8 @@ def _with_concepts(
         H=rows.values,
         W=bank.W,
         image_peaks=image_peaks,
-        sharp=tuple(sharp),
+        heats=heats,
+        sharp=sharp,
         applied=bank,
     )
 
@@ -267,7 +268,7 @@ def _with_foreground(
     progress.start("foreground", LOOKS * len(pictures))
     maps = [to_levels(one) for one in refine(softs, pictures, progress)]
     made = marked(maps, rows.seen, folder, settings, progress)
-    images = images_with(rows.seen, np.minimum(made.image_peaks, 1), made.regions)
+    images = tuple(images_with(rows.seen, np.minimum(made.image_peaks, 1), made.regions))
     return Discovery(
         folder=folder,
         settings=settings,
@@ -276,6 +277,7 @@ def _with_foreground(
         H=made.H,
         W=None,
         image_peaks=made.image_peaks,
+        heats=Heats(made.H, rows.grids),
         sharp=made.sharp,
         applied=bank,
     )

@@ -58,7 +58,7 @@ class ClassMaps:
     predictions: tuple[Prediction, ...]
 
     @property
-    def images(self) -> tuple[ImageFound, ...]:
+    def images(self) -> Sequence[ImageFound]:
         """What was found in each picture, in sorted order."""
         return self.found.images
 

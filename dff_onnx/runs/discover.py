@@ -19,7 +19,7 @@ from dff_onnx.datasets.class_names import ClassNames, names_for
 from dff_onnx.errors import UsageError
 from dff_onnx.factorization import Factorization, factorize, losses, whole_images
 from dff_onnx.files import root_of, walk_pictures
-from dff_onnx.maps import heat_map, offsets, peaks, set_thresholds
+from dff_onnx.maps import offsets, peaks, set_thresholds
 from dff_onnx.maps import scores as relative
 from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.records import Grid
@@ -31,6 +31,8 @@ from dff_onnx.runs.collect import Collected, collect
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
 from dff_onnx.runs.faithful import faithfulness_of
 from dff_onnx.runs.foreground import foreground_in
+from dff_onnx.runs.heats import Heats
+from dff_onnx.runs.held import Held, held_for
 from dff_onnx.runs.keep import Keep
 from dff_onnx.runs.like import Dress, dressed
 from dff_onnx.runs.seen import Seen
@@ -60,8 +62,9 @@ class _Set:
     fit: Fit
     concepts: tuple[ConceptFound, ...]
     image_peaks: NDArray[np.float32]
-    images: tuple[ImageFound, ...]
-    sharp: tuple[NDArray[np.uint8], ...]
+    heats: Sequence[NDArray[np.float32]]
+    images: Sequence[ImageFound]
+    sharp: Sequence[NDArray[np.uint8]]
 
 
 def discover(
@@ -166,11 +169,13 @@ def discover_in(
         progress.start("factorizing", len(rows.seen))
         bounds = list(zip(starts, starts[1:], rows.seen, strict=False))
         sets = [
-            _factorized(rows.A[a:b, :], (one,), folder, k, settings, beside) for a, b, one in followed(bounds, progress)
+            _factorized(rows.A[a:b, :], (one,), folder, k, settings, beside, Held())
+            for a, b, one in followed(bounds, progress)
         ]
     else:
         progress.start("factorizing")
-        sets = [_factorized(rows.A, rows.seen, folder, k, settings, beside, progress)]
+        held = held_for(rows.A, keep)
+        sets = [_factorized(rows.A, rows.seen, folder, k, settings, beside, held, progress)]
     made = _discovery(folder, settings, sets, rows, activations)
     faithful = None
     if scores is not None and made.W is not None:
@@ -188,7 +193,9 @@ def _discovery(
     folder: Path, settings: Settings, sets: Sequence[_Set], rows: Collected, activations: Activations
 ) -> Discovery:
     shared = None if settings.per_image else sets[0]
-    images = tuple(image for one in sets for image in (one.images if shared else _with_own(one)))
+    images = shared.images if shared else tuple(image for one in sets for image in _with_own(one))
+    H = shared.H if shared else np.concatenate([one.H for one in sets])
+    image_peaks = shared.image_peaks if shared else np.concatenate([one.image_peaks for one in sets])
     found = Found(
         fingerprint=activations.fingerprint,
         device=activations.device,
@@ -197,16 +204,18 @@ def _discovery(
         concepts=shared.concepts if shared else (),
         images=images,
         failures=tuple(map(failure_of, rows.failures)),
+        scores=relative(image_peaks) if shared and isinstance(H, np.memmap) else None,
     )
     return Discovery(
         folder=folder,
         settings=settings,
         found=found,
         paths=tuple(seen.path for seen in rows.seen),
-        H=shared.H if shared else np.concatenate([one.H for one in sets]),
+        H=H,
         W=shared.W if shared else None,
-        image_peaks=np.concatenate([one.image_peaks for one in sets]),
-        sharp=tuple(maps for one in sets for maps in one.sharp),
+        image_peaks=image_peaks,
+        heats=shared.heats if shared else Heats(H, rows.grids),
+        sharp=shared.sharp if shared else tuple(maps for one in sets for maps in one.sharp),
     )
 
 
@@ -217,20 +226,21 @@ def _factorized(
     k: int,
     settings: Settings,
     beside: _Beside,
+    held: Held,
     progress: Progress | None = None,
 ) -> _Set:
     grids = [one.grid for one in seen]
     cuts = whole_images([grid.cells for grid in grids])
-    fitted = factorize(A, k, solver=settings.solver, seed=settings.seed, cuts=cuts)
+    fitted = factorize(A, k, solver=settings.solver, seed=settings.seed, cuts=cuts, room=held.room)
     thresholds = set_thresholds(fitted.H, grids, _sizes(seen, settings), settings.threshold)
     of_images = losses(A, fitted.H, fitted.W, [grid.cells for grid in grids])
     # From here on everything is small, or made for files: the host's work.
-    H = np.ascontiguousarray(to_numpy(fitted.H), np.float32)
+    H = held.coefficients(fitted.H)
     W = np.asarray(to_numpy(fitted.W), np.float32)
     image_peaks = peaks(H, grids)
     highest = image_peaks.max(axis=0)
-    heats = [heat_map(H, start, grid) for start, grid in zip(offsets(grids), grids, strict=False)]
-    sharp = sharpened(folder, seen, heats, thresholds, highest, settings.crf, progress or Silent())
+    heats = Heats(H, grids)
+    sharp = held.maps(sharpened(folder, seen, heats, thresholds, highest, settings.crf, progress or Silent()))
     found = regions_in(sharp or heats, np.full_like(thresholds, ON) if sharp else thresholds, seen, settings)
     return _Set(
         H=H,
@@ -238,8 +248,9 @@ def _factorized(
         fit=_fit(fitted, A.shape, k, settings),
         concepts=_concepts(fitted, thresholds, highest, W, beside),
         image_peaks=image_peaks,
-        images=images_with(seen, relative(image_peaks), found, of_images.tolist()),
-        sharp=tuple(sharp),
+        heats=heats,
+        images=held.images(images_with(seen, relative(image_peaks), found, of_images.tolist()), seen),
+        sharp=sharp,
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,13 @@ from dff_onnx.concepts.bank import Bank
 from dff_onnx.concepts.foreground import Foreground, ForegroundModel
 from dff_onnx.errors import ImageError
 from dff_onnx.files import printable
-from dff_onnx.maps import MaskFound, heat_map, mask, offsets, set_regions, upsample
+from dff_onnx.maps import MaskFound, mask, set_regions, upsample
 from dff_onnx.maps.levels import as_float
 from dff_onnx.report.found import ConceptInImage, Failure, Found, ImageFound
 from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.sharpened import ON
-from dff_onnx.threads import available_cores
+from dff_onnx.threads import available_cores, in_order
 
 PART = 64  # images that one thread takes at a time
 
@@ -38,6 +37,7 @@ class Discovery:
         H: `(N, k)` coefficients on the host, picture after picture.
         W: `(k, c)` concepts, None where each picture has its own.
         image_peaks: `(images, k)` peak of each concept in each image.
+        heats: the heat maps `(k, h, w)` of each picture, on the grid of its activations.
         sharp: maps `(k, height, width)` of each picture after the CRF or of foreground mode, 0..255, on from 128; empty
             where masks are made of the heat maps.
         foreground: how foreground mode went, and the model that projects other pictures; None without it.
@@ -51,20 +51,19 @@ class Discovery:
     H: NDArray[np.float32]
     W: NDArray[np.float32] | None
     image_peaks: NDArray[np.float32]
-    sharp: tuple[NDArray[np.uint8], ...] = ()
+    heats: Sequence[NDArray[np.float32]]
+    sharp: Sequence[NDArray[np.uint8]] = ()
     foreground: Foreground | None = None
     applied: Bank | None = None
 
     @property
-    def images(self) -> tuple[ImageFound, ...]:
+    def images(self) -> Sequence[ImageFound]:
         """What was found in each picture, in sorted order."""
         return self.found.images
 
     def heat_map(self, index: int) -> NDArray[np.float32]:
         """The heat maps `(k, h, w)` of a picture, on the grid of its activations."""
-        grids = [image.grid for image in self.images]
-        heat: NDArray[np.float32] = heat_map(self.H, offsets(grids)[index], grids[index])
-        return heat
+        return self.heats[index]
 
     def maps(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What a picture's masks are made of: maps `(k, h, w)` of any size, and thresholds `(k,)`."""
@@ -129,26 +128,27 @@ def regions_in(
     thresholds: NDArray[np.float32],
     seen: Sequence[Seen],
     settings: Settings,
-) -> list[tuple[MaskFound, ...]]:
-    """Masks and regions of every picture."""
+) -> Iterator[tuple[MaskFound, ...]]:
+    """Masks and regions of every picture, in order."""
 
     def masks(part: range) -> list[tuple[MaskFound, ...]]:
         pictures = ((as_float(maps[i]), seen[i].original) for i in part)
         return list(set_regions(pictures, thresholds, settings.min_share))
 
     workers = min(4, available_cores(), -(-len(seen) // PART))
-    parts = [range(i, min(i + PART, len(seen))) for i in range(0, len(seen), PART)]
-    with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
-        return [one for part in pool.map(masks, parts) for one in part]
+    parts = (range(i, min(i + PART, len(seen))) for i in range(0, len(seen), PART))
+    with single_threaded_blas():
+        for part in in_order(parts, masks, workers):
+            yield from part
 
 
 def images_with(
     seen: Sequence[Seen],
     image_scores: NDArray[np.float32],
-    found: Sequence[tuple[MaskFound, ...]],
+    found: Iterable[tuple[MaskFound, ...]],
     losses: Sequence[float | None] | None = None,
-) -> tuple[ImageFound, ...]:
-    """The records of pictures.
+) -> Iterator[ImageFound]:
+    """The records of pictures, in order.
 
     Args:
         seen: the pictures.
@@ -156,7 +156,7 @@ def images_with(
         found: masks and regions of each, by concept.
         losses: of each, where concepts explain them.
     """
-    return tuple(
+    return (
         ImageFound(
             printable(one.path),
             one.original,

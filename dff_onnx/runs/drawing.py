@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from dff_onnx.report.found import ImageFound
 from dff_onnx.report.overlays import LONG_SIDE, encode_png
 from dff_onnx.report.page.data import Entry
 from dff_onnx.report.page.thumbs import SIDE
+from dff_onnx.runs.images_file import with_overlays
 from dff_onnx.runs.reporting import Pages, remove_pages
 from dff_onnx.threads import available_cores, in_order
 
@@ -56,7 +57,7 @@ def show_pictures(
     overlays: Overlays | None,
     pages: Pages | None,
     progress: Progress,
-) -> tuple[ImageFound, ...]:
+) -> Sequence[ImageFound]:
     """Writes the overlays and the report of a run, and removes what an earlier one has beyond them.
 
     Args:
@@ -74,33 +75,33 @@ def show_pictures(
         OutputError: when a file cannot be written.
     """
     many = overlays.many if overlays else 0
-    names = [f"{OVERLAYS}/{name}" for name in output_names(paths, ".png")[:many]]
+    names = [f"{OVERLAYS}/{name}" for name in output_names(paths, ".png")[:many]] if many else []
     if overlays:
         _remove_others(out, names)
     remove_pages(out, pages.files if pages else ())
     reported = frozenset(pages.order if pages else ())
     order = [*(pages.order if pages else ()), *(i for i in range(many) if i not in reported)]
     if not order:
-        return tuple(images)
+        return images
 
     def work(index: int) -> tuple[int, _Shown]:
         over = overlays if index < many else None
         picture = _read(folder / paths[index], LONG_SIDE if over else SIDE)
-        drawn = encode_png(over.drawn(index, picture)) if over and picture is not None else None
-        link = images[index].overlay if overlays is None else names[index] if drawn else None
-        return index, _Shown(drawn, pages.entry(index, picture, link) if pages and index in reported else None)
+        content = encode_png(over.drawn(index, picture)) if over and picture is not None else None
+        link = images[index].overlay if overlays is None else names[index] if content else None
+        return index, _Shown(content, pages.entry(index, picture, link) if pages and index in reported else None)
 
     progress.start("drawing", len(order))
-    done = list(images)
+    drawn = dict[int, str]()
     with single_threaded_blas():
         for index, shown in in_order(order, work, available_cores()):
             if shown.overlay is not None:
                 write_atomically(out / names[index], shown.overlay)
-                done[index] = replace(images[index], overlay=names[index])
+                drawn[index] = names[index]
             if pages and shown.entry is not None:
                 pages.add(index, shown.entry)
             progress.advance()
-    return tuple(done)
+    return with_overlays(images, drawn) if drawn else images
 
 
 def _read(path: Path, long_side: int) -> Pixels | None:

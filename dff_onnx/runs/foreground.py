@@ -24,6 +24,7 @@ from dff_onnx.report.found import ConceptFound, Found
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.collect import Collected, collect
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
+from dff_onnx.runs.heats import Heats
 from dff_onnx.runs.keep import Keep
 from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
@@ -125,7 +126,7 @@ def marked(
     shares, grids = [as_float(one[None]) for one in maps], [one.grid for one in seen]
     sharp = _sharper(shares, seen, folder, settings, progress) or [one[None] for one in maps]
     H = np.concatenate([_on(grid, one) for grid, one in zip(grids, shares, strict=True)])
-    regions = regions_in(sharp, np.full(1, ON, np.float32), seen, settings)
+    regions = list(regions_in(sharp, np.full(1, ON, np.float32), seen, settings))
     return Marked(H, tuple(sharp), peaks(H, grids), regions)
 
 
@@ -151,7 +152,7 @@ def _discovery(
             scale="set",
             fit=None,
             concepts=(concept_named(float(made.image_peaks.max())),),
-            images=images_with(rows.seen, scores(made.image_peaks), made.regions),
+            images=tuple(images_with(rows.seen, scores(made.image_peaks), made.regions)),
             failures=tuple(map(failure_of, rows.failures)),
             foreground=_told(found, settings.resize),
         ),
@@ -159,6 +160,7 @@ def _discovery(
         H=made.H,
         W=None,
         image_peaks=made.image_peaks,
+        heats=Heats(made.H, rows.grids),
         sharp=made.sharp,
         foreground=found,
     )
@@ -178,7 +180,7 @@ def _sharper(
         return []
     certain = [np.clip(one, 1 - CERTAIN, CERTAIN) for one in shares]
     one = np.ones(1, np.float32)
-    return sharpened(folder, seen, [p / (1 - p) for p in certain], one, one, settings.crf, progress)
+    return list(sharpened(folder, seen, [p / (1 - p) for p in certain], one, one, settings.crf, progress))
 
 
 def _told(found: Foreground, resize: Resize) -> ForegroundFound:

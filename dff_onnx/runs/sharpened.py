@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +30,8 @@ def sharpened(
     peaks: NDArray[np.float32],
     crf: Crf | None,
     progress: Progress,
-) -> list[NDArray[np.uint8]]:
-    """Maps `(k, height, width)` of every picture, 0..255, on from 128; none without a CRF.
+) -> Iterator[NDArray[np.uint8]]:
+    """Maps `(k, height, width)` of every picture in order, 0..255, on from 128; none without a CRF.
 
     A picture that can no longer be read keeps the border that its heat map has.
 
@@ -44,7 +44,7 @@ def sharpened(
         progress: follows the pictures.
     """
     if crf is None:
-        return []
+        return
 
     def work(index: int) -> NDArray[np.uint8]:
         strength = evidence(heats[index], thresholds, peaks)
@@ -57,4 +57,4 @@ def sharpened(
 
     progress.start("sharpening", len(seen))
     with single_threaded_blas():
-        return list(followed(in_order(range(len(seen)), work, available_cores()), progress))
+        yield from followed(in_order(range(len(seen)), work, available_cores()), progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ class StoredRun:
         return self.results.found
 
     @property
-    def images(self) -> tuple[ImageFound, ...]:
+    def images(self) -> Sequence[ImageFound]:
         """What was found in each picture, in sorted order."""
         return self.found.images
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.concepts.bank import bank_bytes
-from dff_onnx.files import write_atomically
-from dff_onnx.maps import evidence, heat_map, offsets
+from dff_onnx.files import write_atomically, write_pieces
+from dff_onnx.maps import evidence
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.found import Found
 from dff_onnx.report.maps_file import Maps, write_maps
 from dff_onnx.report.overlays import overlay
 from dff_onnx.report.page.layout import Level
 from dff_onnx.report.palette import from_hexadecimal
-from dff_onnx.report.results import boxes_csv, coco_json, failures_json, results_json
+from dff_onnx.report.results import boxes_pieces, coco_pieces, failures_json, results_pieces
 from dff_onnx.runs.claim import write_run_file
 from dff_onnx.runs.discovery import Discovery
 from dff_onnx.runs.drawing import LEGENDS, Overlays, show_pictures
@@ -71,26 +71,18 @@ def write_findings(found: Found, maps: Iterable[Maps], out: Path, tables: dict[s
     Raises:
         OutputError: when a file cannot be written.
     """
-    write_atomically(out / "boxes.csv", boxes_csv(found))
-    write_atomically(out / "coco.json", coco_json(found))
+    write_pieces(out / "boxes.csv", boxes_pieces(found))
+    write_pieces(out / "coco.json", coco_pieces(found))
     write_atomically(out / "failures.json", failures_json(found.failures))
     write_maps(out / "maps.npz", maps)
     write_run_file(out, tables | made_by(found))
-    write_atomically(out / "results.json", results_json(found))
+    write_pieces(out / "results.json", results_pieces(found))
 
 
 def maps_of(discovery: Discovery) -> Callable[[int], Maps]:
     """From a picture's number to what its masks are made of: heat maps, or sharpened maps in levels."""
-    grids = [image.grid for image in discovery.images]
-    starts = offsets(grids)
-
-    def maps(index: int) -> Maps:
-        if discovery.sharp:
-            return discovery.sharp[index]
-        heat: Maps = heat_map(discovery.H, starts[index], grids[index])
-        return heat
-
-    return maps
+    made: Sequence[Maps] = discovery.sharp or discovery.heats
+    return made.__getitem__
 
 
 def made_by(found: Found) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from dff_onnx.metrics import localized, mask_counts
 from dff_onnx.report.figures import TruthFound
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.discovery import Discovery
+from dff_onnx.runs.heats import Heats
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.truth import patterns_of, truth_of
 
@@ -116,7 +117,8 @@ def test_of_many_concepts_the_union_grows_by_the_best_next_one(found: Discovery,
     H = (found.H[:, :, None] * stripes[:, None, :]).reshape(-1, 12)
     concepts = tuple(replace(found.found.concepts[j // 4], number=j) for j in range(12))
     images = tuple(replace(one, concepts=one.concepts * 4) for one in found.images)
-    many = replace(found, H=H, found=replace(found.found, concepts=concepts, images=images))
+    heats = Heats(H, [image.grid for image in images])
+    many = replace(found, H=H, heats=heats, found=replace(found.found, concepts=concepts, images=images))
     told = truth_of(many, draw(many, tmp_path / "masks", (4, 5, 6, 7)))
     assert set(told.best) <= {4, 5, 6, 7} and told.best == tuple(sorted(told.best))
     assert told.union.estimate > 0.99 and max(one.estimate for one in told.iou) < 0.8

@@ -110,7 +110,7 @@ def _facts(report: Report) -> list[list[str]]:
         facts.append(["could not be used", str(len(found.failures))])
     if found.fit is not None and report.kind != "tree":
         facts.append(["explained", f"{percent(1 - found.fit.loss)} by {_many(found.fit.k)}"])
-    own = [image.fit.loss for image in found.images if image.fit is not None]
+    own = [] if found.concepts else [image.fit.loss for image in found.images if image.fit is not None]
     if own:
         ks = max(len(image.table) for image in found.images)
         facts.append(["explained", f"{percent(1 - sum(own) / len(own))} on average, by {_many(ks)} of its own"])
@@ -139,7 +139,7 @@ def _level(level: Level, tops: Sequence[Sequence[int]]) -> dict[str, Any]:
             | _judged(found, concept.number)
             | {
                 "parent": level.parents[concept.number] if level.parents else None,
-                "bins": _bins([image.concepts[concept.number].score for image in found.images]),
+                "bins": _bins(found.scores_of(concept.number)),
                 "top": list(tops[concept.number]),
             }
             for concept in found.concepts

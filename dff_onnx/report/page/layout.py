@@ -72,7 +72,7 @@ class Report:
         return self.levels[self.start].found
 
     @property
-    def images(self) -> tuple[ImageFound, ...]:
+    def images(self) -> Sequence[ImageFound]:
         """All pictures of the run."""
         return self.found.images
 
@@ -147,8 +147,7 @@ def pages_in(folder: Path) -> list[Path]:
 
 def _ranked(level: Level) -> list[tuple[int, ...]]:
     """For each concept the pictures that have it, strongest first; none where pictures have their own."""
-    images = level.found.images
-    return [_strongest([image.concepts[j].score for image in images]) for j in range(len(level.found.concepts))]
+    return [_strongest(level.found.scores_of(j)) for j in range(len(level.found.concepts))]
 
 
 def _strongest(scores: Sequence[float]) -> tuple[int, ...]:
