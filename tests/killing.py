@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -45,12 +45,16 @@ def killed(command: Sequence[str | Path], moment: float, **variables: str) -> bo
     return False
 
 
-def killed_until_done(command: Sequence[str | Path], rng: random.Random, longest: float, **variables: str) -> int:
-    """Kills a program at uniformly random moments and starts it again until it ends; how often it was killed."""
-    kills = 0
-    while killed(command, rng.uniform(0, longest), **variables):
-        kills += 1
-    return kills
+def moments(rng: random.Random, longest: float, most: int = 8) -> Iterator[float]:
+    """When to kill a program and, if it did not end, the same command again: uniformly random moments.
+
+    Args:
+        rng: draws them.
+        longest: seconds that it takes undisturbed, or a little more.
+        most: kills before it is let go to its end: a busy machine may be slower than when it was timed.
+    """
+    yield from (rng.uniform(0, longest) for _ in range(most))
+    yield 600.0
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -50,6 +50,12 @@ RunFolder = Annotated[Path, typer.Option("--output", "-o", help="The run's folde
 Overlays = Annotated[str, typer.Option(help="Pictures to draw: all, none, or a number.")]
 ReportOf = Annotated[str, typer.Option("--report", help="Pictures in report.html: all, none, or a number.")]
 MinShare = Annotated[float, typer.Option(help="Share of a picture that a further region needs.")]
+Memory = Annotated[
+    str | None, typer.Option(help="Of activations; more stay on disk. 4GB, 512MiB. [default: a quarter of the machine]")
+]
+Sample = Annotated[
+    int | None, typer.Option(help="Learn concepts from so many pictures, then find them in all. [default: all]")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of other settings.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")]
 Truth = Annotated[
@@ -74,6 +80,13 @@ def resize_of(size: int | None, short_side: int | None, long_side: int | None, u
     if len(said) > 1:
         raise UsageError("give one of --size, --short-side and --long-side")
     return Resize(*said[0]) if said else Resize("square", usual)  # type: ignore[arg-type]
+
+
+def memory_of(text: str | None) -> int | None:
+    """`--memory` in bytes."""
+    from dff_onnx.runs.machine import bytes_of
+
+    return None if text is None else bytes_of(text)
 
 
 def class_names_of(path: Path | None) -> ClassNames | None:

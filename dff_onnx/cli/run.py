@@ -28,12 +28,14 @@ from dff_onnx.cli.options import (
     ClassNamesFile,
     LongSide,
     Mean,
+    Memory,
     MinShare,
     Overlays,
     Overwrite,
     Rectify,
     ReportOf,
     RunFolder,
+    Sample,
     Scale,
     ShortSide,
     Size,
@@ -41,6 +43,7 @@ from dff_onnx.cli.options import (
     Std,
     Truth,
     class_names_of,
+    memory_of,
     overlays_named,
     preprocessing_if_said,
     resize_of,
@@ -81,6 +84,8 @@ def run(
     crf: CrfFlag = False,
     crf_mode: CrfMode = None,
     min_share: MinShare = 0.01,
+    sample: Sample = None,
+    memory: Memory = None,
     like: Annotated[
         Path | None, typer.Option(help="A bank.npz: concepts that are its own take over names and colours.")
     ] = None,
@@ -105,6 +110,10 @@ def run(
     Writes report.html, heat map overlays, results.json, boxes.csv, coco.json, maps.npz, bank.npz, failures.json and
     run.toml. Exit code 3 says that some pictures could not be used; failures.json lists them.
 
+    A run that was ended, by a kill or a full disk, goes on where it was when the same command is given again; no
+    picture goes through the network twice. Folders of any size fit: what memory does not hold stays in OUTPUT while
+    the run lasts.
+
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
     from dff_onnx.cli.ending import ending
@@ -114,34 +123,33 @@ def run(
     from dff_onnx.runs.run import run as run_folder
     from dff_onnx.runs.settings import Settings
 
-    if foreground:
-        _refuse_for_foreground(
-            {
-                "-k": k is not None,
-                "--per-image": per_image,
-                "--threshold": threshold is not RuleChoice.percentile,
-                "--percentile": percentile != 75.0,
-                "--domain": domain is not DomainChoice.input,
-                "--solver": solver is not SolverChoice.coreset,
-                "--seed": seed != 0,
-                "--class-names": class_names is not None,
-                "--like": like is not None,
-                "--faithfulness": faithfulness,
-            }
-        )
+    _refuse_for_foreground(
+        foreground,
+        {
+            "-k": k is not None,
+            "--per-image": per_image,
+            "--threshold": threshold is not RuleChoice.percentile,
+            "--percentile": percentile != 75.0,
+            "--domain": domain is not DomainChoice.input,
+            "--solver": solver is not SolverChoice.coreset,
+            "--seed": seed != 0,
+            "--class-names": class_names is not None,
+            "--like": like is not None,
+            "--faithfulness": faithfulness,
+        },
+    )
     settings = Settings(
         k=_number(k),
         foreground=foreground,
         resize=resize_of(size, short_side, long_side, 448 if foreground else 224),
         per_image=per_image,
-        solver=solver.value,
-        seed=seed,
+        solver=solver.value, seed=seed,
         threshold=threshold_of(threshold, percentile, fraction, domain),
         crf=crf_of(crf, crf_mode),
-        min_share=min_share,
+        min_share=min_share, sample=sample,
         overlays=overlays_named(overlays),
         report=overlays_named(report, "--report"),
-    )
+    )  # fmt: skip
     preprocessing, sign = preprocessing_if_said(mean, std, scale, channel_order), sign_of(rectify, split)
     names, bank = class_names_of(class_names), read_bank(like) if like else None
     with shown() as progress:
@@ -153,7 +161,7 @@ def run(
             folder, output, backbone, settings,
             names=names, like=bank,
             scores=scores_behind(backbone) if faithfulness else None, truth=truth,
-            overwrite=overwrite, progress=progress,
+            overwrite=overwrite, memory=memory_of(memory), progress=progress,
         ).found  # fmt: skip
     tell_assumed(backbone)
     ending(found, output, summary(found, output), as_json)
@@ -169,9 +177,10 @@ def _number(k: str | None) -> int | Literal["auto"]:
     return int(k)
 
 
-def _refuse_for_foreground(given: dict[str, bool]) -> None:
+def _refuse_for_foreground(foreground: bool, given: dict[str, bool]) -> None:
     """Options of a factorization, of which there is none."""
     from dff_onnx.errors import UsageError
 
-    if named := [option for option, there in given.items() if there]:
+    named = [option for option, there in given.items() if there]
+    if foreground and named:
         raise UsageError(f"{named[0]} does not go with --foreground; leave one out")

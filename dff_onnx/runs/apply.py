@@ -153,7 +153,7 @@ def project_folder(
     check_belongs(bank, activations.fingerprint, "the bank", "the network given")
     root, paths = root_of(folder), walk_pictures(folder)
     progress.start("reading", len(paths))
-    rows = _project(bank, root, paths, activations, made.resize, progress, keep)
+    rows = project(bank, root, paths, activations, made.resize, progress, keep)
     model = _foreground_alone(bank)
     if model:
         return _with_foreground(bank, model, rows, root, activations, made, progress)
@@ -161,12 +161,14 @@ def project_folder(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
+class Projected:
     """What the bank makes of pictures.
 
     Attributes:
         values: `(N, k)` coefficients; `(N, 1)` of a foreground model.
         losses: of each picture; None each where no concepts explain it.
+        seen: the pictures.
+        failures: those that could not be read.
     """
 
     values: NDArray[np.float32]
@@ -184,7 +186,7 @@ class _Rows:
         return Heats(self.values, self.grids)
 
 
-def _project(
+def project(
     bank: Bank,
     folder: Path,
     paths: Sequence[Path],
@@ -192,7 +194,21 @@ def _project(
     resize: Resize,
     progress: Progress,
     keep: Keep | None,
-) -> _Rows:
+) -> Projected:
+    """A bank's concepts in pictures.
+
+    Args:
+        bank, activations, progress: see `apply`.
+        folder: that the paths are relative to.
+        paths: sorted.
+        resize: of the pictures.
+        keep: where coefficients are kept for a run that may be killed; None keeps them in memory.
+
+    Raises:
+        NoImagesError, BankError, ModelError: as `project_folder`.
+        OutputError: when coefficients cannot be kept.
+    """
+
     def read(path: Path) -> Picture:
         return read_picture(folder / path, resize)
 
@@ -205,7 +221,7 @@ def _project(
         values = rows.matrix()
         if values is None:
             raise none_usable(folder, rows.failures)
-        return _Rows(values, rows.figures, rows.seen, tuple(rows.failures))
+        return Projected(values, rows.figures, rows.seen, tuple(rows.failures))
 
 
 def projected(bank: Bank, activations: Activations, batch: Batch[Path]) -> Block:
@@ -230,7 +246,7 @@ def projected(bank: Bank, activations: Activations, batch: Batch[Path]) -> Block
 
 
 def _with_concepts(
-    bank: Bank, rows: _Rows, folder: Path, activations: Activations, settings: Settings, progress: Progress
+    bank: Bank, rows: Projected, folder: Path, activations: Activations, settings: Settings, progress: Progress
 ) -> Discovery:
     heats, image_peaks = rows.maps(), peaks(rows.values, rows.grids)
     sharp = tuple(sharpened(folder, rows.seen, heats, bank.thresholds, bank.peaks, settings.crf, progress))
@@ -256,7 +272,7 @@ def _with_concepts(
 def _with_foreground(
     bank: Bank,
     model: ForegroundModel,
-    rows: _Rows,
+    rows: Projected,
     folder: Path,
     activations: Activations,
     settings: Settings,
@@ -288,7 +304,7 @@ def _found(
     activations: Activations,
     concepts: tuple[ConceptFound, ...],
     images: tuple[ImageFound, ...],
-    rows: _Rows,
+    rows: Projected,
 ) -> Found:
     return Found(
         fingerprint=activations.fingerprint,

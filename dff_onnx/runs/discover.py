@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.arrays import Array, to_numpy
+from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.concepts.bank import Bank, check_belongs
 from dff_onnx.concepts.behind import Scores
@@ -22,19 +23,19 @@ from dff_onnx.files import root_of, walk_pictures
 from dff_onnx.maps import offsets, peaks, set_thresholds
 from dff_onnx.maps import scores as relative
 from dff_onnx.progress import Progress, Silent, followed
-from dff_onnx.records import Grid
 from dff_onnx.report.figures import ChoiceFound, TriedK
 from dff_onnx.report.found import ConceptFound, Fit, Found, ImageFound
 from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.runs.class_evidence import Evidence, spoken_for
 from dff_onnx.runs.collect import Collected, collect
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
-from dff_onnx.runs.faithful import faithfulness_of
+from dff_onnx.runs.faithful import evenly, faithfulness_of
 from dff_onnx.runs.foreground import foreground_in
 from dff_onnx.runs.heats import Heats
 from dff_onnx.runs.held import Held, held_for
 from dff_onnx.runs.keep import Keep
 from dff_onnx.runs.like import Dress, dressed
+from dff_onnx.runs.sampled import on_all, sizes_of
 from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.sharpened import ON, sharpened
@@ -100,12 +101,19 @@ def discover(
     """
     folder, settings, progress = Path(folder), settings or Settings(), progress or Silent()
     _check_together(settings, activations, names, like, scores)
-    paths = walk_pictures(folder)
-    progress.start("reading", len(paths))
-    rows = collect(root_of(folder), paths, activations, settings.resize, progress, keep)
-    return discover_in(
-        rows, root_of(folder), activations, settings, progress, names, like=like, scores=scores, keep=keep
+    paths, root = walk_pictures(folder), root_of(folder)
+    sampled = settings.sample is not None and settings.sample < len(paths)
+    chosen = [paths[i] for i in evenly(len(paths), settings.sample)] if settings.sample and sampled else paths
+    progress.start("reading", len(chosen))
+    rows = collect(root, chosen, activations, settings.resize, progress, keep)
+    crf = None if sampled else settings.crf  # the pictures of the sample come again
+    found = discover_in(
+        rows, root, activations, replace(settings, crf=crf), progress, names, like=like, scores=scores, keep=keep
     )
+    if not sampled:
+        return found
+    found = replace(found, settings=replace(found.settings, crf=settings.crf))
+    return on_all(found, paths, activations, _evidence(activations, names), progress, keep)
 
 
 def _check_together(
@@ -159,8 +167,7 @@ def discover_in(
     progress = progress or Silent()
     if settings.foreground:
         return foreground_in(rows, folder, activations, settings, progress, keep)
-    evidence = Evidence(activations.head, names_for(activations.head.classes, names)) if activations.head else None
-    beside = _Beside(evidence, like)
+    beside = _Beside(_evidence(activations, names), like)
     choice = _chosen(rows, settings, progress) if settings.k == "auto" else None
     k = choice.k if choice else int(settings.k)
     settings = replace(settings, k=k)
@@ -181,6 +188,11 @@ def discover_in(
     if scores is not None and made.W is not None:
         faithful = faithfulness_of(rows, made.H, made.W, scores, settings.seed, progress)
     return replace(made, found=replace(made.found, choice=choice, faithfulness=faithful))
+
+
+def _evidence(activations: Activations, names: ClassNames | None) -> Evidence | None:
+    head = activations.head
+    return Evidence(head, names_for(head.classes, names)) if head else None
 
 
 def _chosen(rows: Collected, settings: Settings, progress: Progress) -> ChoiceFound:
@@ -232,7 +244,8 @@ def _factorized(
     grids = [one.grid for one in seen]
     cuts = whole_images([grid.cells for grid in grids])
     fitted = factorize(A, k, solver=settings.solver, seed=settings.seed, cuts=cuts, room=held.room)
-    thresholds = set_thresholds(fitted.H, grids, _sizes(seen, settings), settings.threshold)
+    with single_threaded_blas():
+        thresholds = set_thresholds(fitted.H, grids, sizes_of(seen, settings), settings.threshold)
     of_images = losses(A, fitted.H, fitted.W, [grid.cells for grid in grids])
     # From here on everything is small, or made for files: the host's work.
     H = held.coefficients(fitted.H)
@@ -252,12 +265,6 @@ def _factorized(
         images=held.images(images_with(seen, relative(image_peaks), found, of_images.tolist()), seen),
         sharp=sharp,
     )
-
-
-def _sizes(seen: Sequence[Seen], settings: Settings) -> list[Grid]:
-    """Of the pictures, in the domain of their thresholds."""
-    domains = {"native": "grid", "input": "input", "original": "original"}
-    return [getattr(one, domains[settings.threshold.domain]) for one in seen]
 
 
 def _concepts(

@@ -50,15 +50,16 @@ class HeldOnDisk(Held):
 
     Args:
         folder: where nobody else writes.
+        name: that the names of the files begin with.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.room = partial(_mapped, folder / "transposed")
+    def __init__(self, folder: Path, name: str = "") -> None:
+        self._folder, self._name = folder, name
+        self.room = partial(_mapped, folder / f"{name}transposed")
 
     def coefficients(self, H: Array) -> NDArray[np.float32]:
         """As `Held`."""
-        rows = _mapped(self._folder / "coefficients", (H.shape[0], H.shape[1]))
+        rows = _mapped(self._folder / f"{self._name}coefficients", (H.shape[0], H.shape[1]))
         for block in row_blocks(H.shape[0], ROWS):
             rows[block, :] = H[block, :]
             forget_pages(rows)
@@ -67,11 +68,11 @@ class HeldOnDisk(Held):
 
     def images(self, images: Iterable[ImageFound], seen: Sequence[Seen]) -> Sequence[ImageFound]:
         """As `Held`."""
-        return images_in(self._folder / "images", images, seen)
+        return images_in(self._folder / f"{self._name}images", images, seen)
 
     def maps(self, maps: Iterable[Levels]) -> Sequence[Levels]:
         """As `Held`."""
-        return maps_in(self._folder / "maps", maps)
+        return maps_in(self._folder / f"{self._name}maps", maps)
 
 
 def held_for(A: Array, keep: Keep | None) -> Held:

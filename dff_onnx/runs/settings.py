@@ -27,6 +27,7 @@ class Settings:
         crf: sharpens the heat maps along the edges of their picture before masks are made; None leaves them.
         foreground: look for the object the pictures share in place of `k` concepts; 448 pixels and more are best.
         min_share: of a picture's pixels that a region needs to be listed beside the largest one.
+        sample: how many pictures, spread evenly, concepts are learned from, before they are found in all; None for all.
         overlays: how many pictures get an overlay: `all`, `none`, or the first so many.
         report: how many pictures `report.html` shows, likewise.
     """
@@ -40,6 +41,7 @@ class Settings:
     crf: Crf | None = None
     foreground: bool = False
     min_share: float = 0.01
+    sample: int | None = None
     overlays: Overlays = "all"
     report: Overlays = REPORTED
 
@@ -52,6 +54,12 @@ class Settings:
             raise UsageError(f"seed: a whole number from 0 on is needed, found {self.seed}")
         if self.foreground and self.per_image:
             raise UsageError("foreground: is what pictures share; it cannot be found in each picture by itself")
+        if self.sample is not None and (self.sample < 1 or self.per_image or self.foreground):
+            raise UsageError(
+                f"sample: at least one picture is needed, found {self.sample}"
+                if self.sample < 1
+                else "sample: concepts of some pictures are found in all; it does not go with per-image and foreground"
+            )
         if not 0 <= self.min_share <= 1:
             raise UsageError(f"min-share: a figure from 0 to 1 is needed, found {self.min_share}")
         overlays_of(self.overlays, 0)
@@ -72,6 +80,7 @@ class Settings:
             "size": self.resize.pixels,
             **_crf_fields(self.crf),
             "min_share": self.min_share,
+            **({} if self.sample is None else {"sample": self.sample}),
             "overlays": str(self.overlays),
             "report": str(self.report),
         }

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_backbone import Colours
-from killing import contents, ended, killed, started
+from killing import contents, ended, killed, moments, started
 from made_pictures import picture
 from running import SETTINGS
 
@@ -60,17 +60,18 @@ def pictures(folder: Path) -> list[int]:
 
 
 def kill_and_resume(folder: Path, tmp_path: Path, times: int, seed: int) -> None:
-    ended(running(folder, tmp_path / "whole", tmp_path / "log-of-all"))
+    longest = ended(running(folder, tmp_path / "whole", tmp_path / "log-of-all"))
     whole, numbers, rng, kills = contents(tmp_path / "whole"), pictures(folder), random.Random(seed), 0
     while kills < times:
         out, there = tmp_path / f"out{kills}", 0
-        going = True
-        while going:
-            log = tmp_path / f"log{kills}"
-            going = killed(running(folder, out, log), rng.uniform(0.2, 1.1))
-            kills += going
+        for number, moment in enumerate(moments(rng, longest)):
+            log = tmp_path / f"log{kills}-{number}"
+            going = killed(running(folder, out, log), moment)
             again = {int(line) for line in log.read_text().split()} if log.is_file() else set()
             assert not again & set(numbers[:there]), "what was committed went through the network again"
+            if not going:
+                break
+            kills += 1
             there = committed(out)
         assert contents(out) == whole
 
