@@ -23,7 +23,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMED = (
     "models", "results", "report", "bank", "apply", "choice", "tree", "faithfulness", "evaluation", "foreground",
     "deep-features", "cam", "finetune", "deploy", "quantize", "store", "retrieval", "retrieval-search",
-    "retrieval-evaluation", "objects",
+    "retrieval-evaluation", "retrieval-graphs", "objects", "large",
 )  # fmt: skip
 DOCS = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in NAMED}
 MODELS = DOCS["models"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -41,21 +42,22 @@ class RowStore:
     ) -> None:
         self._path = folder / f"{name}.rows"
         self._size, self._kind, self._channels = 0, "", 0
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._journal = Journal(folder / f"{name}.journal", of)
-            self._file: BinaryIO = self._path.open("a+b", buffering=0)
-            self._journal.cut(self._taken_up(take_up))
-            self._file.truncate(self._size)
-        except OSError as error:
-            raise self._refused(error) from error
+        with ExitStack() as opened:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._journal = opened.enter_context(closing(Journal(folder / f"{name}.journal", of)))
+                self._file: BinaryIO = opened.enter_context(self._path.open("a+b", buffering=0))
+                self._journal.cut(self._taken_up(take_up))
+                self._file.truncate(self._size)
+            except OSError as error:
+                raise self._refused(error) from error
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._journal.close()
+        self._opened.close()
 
     @property
     def size(self) -> int:

@@ -1,0 +1,137 @@
+"""`kill -9` at uniformly random moments: the same command then ends as if nothing had been, and leaves no trace."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import signal
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from killing import KILLS, PROGRAM, contents, ended, killed, moments, started
+from PIL import Image
+
+# The server and the weights of other folders' tests.
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("zoo", "export")]
+from random_weights import weights
+from rough_server import serving
+from weight_files import write
+
+PICTURES = 48
+# Lock files stay where others may wait for them; SQLite keeps nothing beside an index that was closed.
+STAYING = ".lock"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of nothing, large enough to take a moment each."""
+    made, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for number in range(PICTURES):
+        coarse = rng.integers(0, 255, (9, 12, 3), np.uint8)
+        Image.fromarray(coarse).resize((640, 480)).save(made / f"{number:02}.jpg")
+    return made
+
+
+def left(out: Path) -> dict[str, bytes]:
+    """What a command left, an index by its contents: the pages of a database depend on how often it was opened."""
+    found = {name: data for name, data in contents(out).items() if not name.endswith(STAYING)}
+    for name in [name for name in found if name.endswith(".db")]:
+        with sqlite3.connect(out / name) as connection:
+            found[name] = "\n".join(connection.iterdump()).encode()
+        connection.close()
+    return found
+
+
+def kill_and_resume(words: list[str | Path], out: Path, kills: int, seed: int, **variables: str) -> None:
+    """The command of the words writes below `out`, which `OUT` stands for."""
+    longest = ended(_command(words, out / "whole"), **variables)
+    whole, rng, number = left(out / "whole"), random.Random(seed), 0
+    while number < kills:
+        home = out / f"killed{number}"
+        for moment in moments(rng, longest):
+            if not killed(_command(words, home), moment, **variables):
+                break
+            number += 1
+        assert left(home) == whole
+
+
+def _command(words: list[str | Path], home: Path) -> list[str | Path]:
+    home.mkdir(exist_ok=True)
+    return [*PROGRAM, *(str(word).replace("OUT", str(home)) for word in words)]
+
+
+COMMANDS: dict[str, list[str | Path]] = {
+    "run": ["run", "PICTURES", "-o", "OUT/run", "--overlays", "5", "--report", "5"],
+    "large run": ["run", "PICTURES", "-o", "OUT/run", "--overlays", "5", "--memory", "0", "--sample", "20"],
+    "index": ["index", "PICTURES", "-o", "OUT/index.db", "--size", "224"],
+}
+
+
+def survive(name: str, pictures: Path, tmp_path: Path, kills: int) -> None:
+    words = [str(word).replace("PICTURES", str(pictures)) for word in COMMANDS[name]]
+    kill_and_resume(list(words), tmp_path, kills, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_survive_twenty_kills(name: str, pictures: Path, tmp_path: Path) -> None:
+    survive(name, pictures, tmp_path, 20)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_survive_a_thousand_kills(name: str, pictures: Path, tmp_path: Path) -> None:
+    survive(name, pictures, tmp_path, KILLS)
+
+
+def fetch(tmp_path: Path, kills: int, seed: int) -> None:
+    """`models get`, from a server of our own; every try has a cache of its own, which lies in `OUT`."""
+    data = write(tmp_path / "weights", "safetensors", weights("vgg11", "relu2_1")).read_bytes()
+    with serving(data) as server:
+        card = tmp_path / "card.toml"
+        card.write_text(
+            f'name = "mine"\narchitecture = "vgg11"\nlayer = "relu2_1"\n[weights]\nurl = "{server.url}"\n'
+            f'sha256 = "{hashlib.sha256(data).hexdigest()}"\n[preprocessing]\nscale = 1\n'
+        )
+        words: list[str | Path] = ["models", "get", "--card", card]
+        longest = ended(_command(words, tmp_path / "whole"), DFF_ONNX_CACHE=str(tmp_path / "whole"), no_proxy="*")
+        whole, rng, number = left(tmp_path / "whole"), random.Random(seed), 0
+        while number < kills:
+            home = tmp_path / f"killed{number}"
+            for moment in moments(rng, longest):
+                if not killed(_command(words, home), moment, DFF_ONNX_CACHE=str(home), no_proxy="*"):
+                    break
+                number += 1
+            assert left(home) == whole
+
+
+@pytest.mark.slow
+def test_models_get_survives_twenty_kills(tmp_path: Path) -> None:
+    fetch(tmp_path, 20, 0)
+
+
+@pytest.mark.torture
+def test_models_get_survives_a_thousand_kills(tmp_path: Path) -> None:
+    fetch(tmp_path, KILLS, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_says_what_goes_on(number: signal.Signals, pictures: Path, tmp_path: Path) -> None:
+    words = [str(word).replace("PICTURES", str(pictures)) for word in COMMANDS["run"]]
+    ended(_command(list(words), tmp_path / "whole"))
+    command = _command(list(words), tmp_path / "ended")
+    with started(command) as process:
+        while not list((tmp_path / "ended").rglob("*.rows")):
+            time.sleep(0.01)
+        process.send_signal(number)
+        said = process.communicate()
+    assert process.returncode == 128 + number and said[0] == ""
+    assert f"dff-onnx: ended by {number.name}; this goes on from where it was: dff-onnx run {pictures}" in said[1]
+    assert len(said[1].strip().splitlines()) == 1
+    assert not list((tmp_path / "ended").rglob("lock"))
+    ended(command)
+    assert left(tmp_path / "ended") == left(tmp_path / "whole")
