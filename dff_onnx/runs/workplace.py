@@ -40,7 +40,8 @@ class Workplace:
     def clear(self) -> None:
         """Removes what was kept: it is not needed any more."""
         with contextlib.suppress(OSError):
-            for file in self.folder.iterdir():
+            # Journals first: none is left that speaks of rows which are gone.
+            for file in sorted(self.folder.iterdir(), key=lambda file: file.suffix != ".journal"):
                 if file.name != LOCK:
                     file.unlink()
 

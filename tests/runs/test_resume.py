@@ -38,8 +38,8 @@ def many(tmp_path: Path) -> Path:
     return made
 
 
-def running(folder: Path, out: Path, log: Path, pause: float = 0.03) -> list[str | Path]:
-    return [sys.executable, RUNNING, folder, out, log, str(pause)]
+def running(folder: Path, out: Path, log: Path, most: int | None = None) -> list[str | Path]:
+    return [sys.executable, RUNNING, folder, out, log, "0.03", *([] if most is None else [str(most)])]
 
 
 def committed(out: Path) -> int:
@@ -104,8 +104,8 @@ class Failing(Colours):
 def begun(many: Path, tmp_path: Path) -> Path:
     """The folder of a run that was killed after a few parts."""
     out, log = tmp_path / "begun", tmp_path / "log"
-    with started(running(many, out, log, 0.1)) as process:
-        while committed(out) < 12:
+    with started(running(many, out, log, most=5)) as process:
+        while committed(out) < 12 and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -152,8 +152,8 @@ def test_rows_of_another_network_are_not_taken_up(begun: Path, many: Path) -> No
 
 def test_a_run_in_progress_is_refused_with_its_process(many: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
-    with started(running(many, out, log, 0.2)) as process:
-        while not log.is_file() or not log.read_bytes():
+    with started(running(many, out, log, most=1)) as process:
+        while process.poll() is None and not (log.is_file() and log.read_bytes()):
             time.sleep(0.01)
         with pytest.raises(UsageError, match=rf"process {process.pid} is at work there; wait until it is done"):
             run(many, out, Colours(), SETTINGS)
