@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-import signal
 import sys
-from collections.abc import Sequence
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -18,6 +14,7 @@ from dff_onnx.cli.cam import cam
 from dff_onnx.cli.compile_ import compile_
 from dff_onnx.cli.cut import cut
 from dff_onnx.cli.doctor import doctor
+from dff_onnx.cli.ended import EndedError, heed_signals
 from dff_onnx.cli.eval_ import eval_
 from dff_onnx.cli.export import export
 from dff_onnx.cli.features import features
@@ -56,8 +53,6 @@ for command in (
     whiten, index, index_info, index_prepare, index_graph, index_augment, search, objects, doctor,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
-# Commands that take up what they did before they were ended.
-RESUMED = ("run", "apply", "tree", "index", "models")
 app.add_typer(eval_, name="eval")
 app.add_typer(models, name="models")
 app.add_typer(bank, name="bank")
@@ -78,32 +73,14 @@ def _options(
     pass
 
 
-def _ended(number: int, _frame: FrameType | None) -> None:
-    # An exception, so that `finally` blocks run and no half-written file stays behind.
-    raise _EndedError(number)
-
-
-class _EndedError(BaseException):
-    """Somebody ended the program by a signal."""
-
-
-def _told(number: int, words: Sequence[str]) -> str:
-    """What a person is told then: the command that goes on."""
-    again = shlex.join(["dff-onnx", *words])
-    does = "goes on from where it was" if words[:1] and words[0] in RESUMED else "begins it again"
-    return f"dff-onnx: ended by {signal.Signals(number).name}; this {does}: {again}"
-
-
 def main() -> None:
     """The `dff-onnx` program: runs a command; an error becomes one sentence on stderr and its exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, or in a shell's background
-            signal.signal(number, _ended)
+    heed_signals()
     try:
         app()
-    except _EndedError as error:
-        typer.echo(shown(_told(error.args[0], sys.argv[1:])), err=True)
-        sys.exit(128 + error.args[0])
+    except EndedError as error:
+        typer.echo(shown(error.told(sys.argv[1:])), err=True)
+        sys.exit(error.exit_code)
     except DffError as error:
         typer.echo("\n".join(map(shown, f"dff-onnx: {error}".split("\n"))), err=True)
         sys.exit(error.exit_code)

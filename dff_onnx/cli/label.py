@@ -50,12 +50,16 @@ def label(
 
 
 def _asked(stored: StoredRun) -> Labels:
+    from dff_onnx.cli.ended import EndedError
     from dff_onnx.runs.label import ask_names
 
     _say("Look at it, then name each concept. Several parts: head, neck. None: Enter.")
     try:
         return ask_names(stored, _ask)
-    except typer.Abort as error:  # Ctrl-C, or the end of the input
+    except EndedError:  # Ctrl-C
+        _say("\nnothing was changed")
+        raise
+    except typer.Abort as error:  # the end of the input
         _say("\nnothing was changed")
         raise typer.Exit(130) from error
 
