@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 SMALL = ["--size", "64", "--device", "cpu"]
 PLAIN = ["--descriptor", "rmac", *SMALL]
 SAID = re.compile("cannot be|the disk (is full|failed)")
-COMMANDS = ("run", "apply", "compile", "index", "index of more")
+COMMANDS = ("run", "apply", "compile", "masks", "features", "whiten", "index", "index of more", "index augmented")
 
 
 @pytest.fixture(scope="session")
@@ -52,16 +52,22 @@ def plan_of(command: str, pictures: Path, tmp_path: Path, many: int) -> dict[str
     some.mkdir()
     for number in range(many):
         (some / f"{number}.png").hardlink_to(pictures / f"{number}.png")
-    if command in ("apply", "compile"):
+    if command in ("apply", "compile", "masks"):
         program("-m", "dff_onnx", "run", some, "-o", tmp_path / "first", "-k", "2", *SMALL)
     if command == "index of more":
         program("-m", "dff_onnx", "index", some, "-o", before / "index.db", *PLAIN)
         (some / "new.png").hardlink_to(pictures / "new.png")
+    if command == "index augmented":
+        program("-m", "dff_onnx", "index", some, "-o", tmp_path / "plain.db", *PLAIN)
     arguments: dict[str, Sequence[str | Path]] = {
         "run": ["run", some, "-o", folder / "run", "-k", "2", *SMALL],
         "apply": ["apply", tmp_path / "first" / "bank.npz", some, "-o", folder / "applied", "--device", "cpu"],
         "compile": ["compile", tmp_path / "first" / "bank.npz", "-o", folder / "x.onnx"],
+        "masks": ["masks", tmp_path / "first", "-o", folder / "masks"],
+        "features": ["features", some, "-o", folder / "features.npz", *SMALL],
+        "whiten": ["whiten", some, "-o", folder / "whitening.npz", *PLAIN],
         "index": ["index", some, "-o", folder / "index.db", *PLAIN],
+        "index augmented": ["index-augment", tmp_path / "plain.db", "-o", folder / "index.db"],
         "index of more": ["index", some, "-o", folder / "index.db", *PLAIN],
     }
     known = {"arguments": list(map(str, arguments[command])), "folder": str(folder), "before": str(before)}
