@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 # A tenth of the long tier's numbers, say, for a machine that has only an hour: the summary says what was really run.
+# Below 0.005 some tests see too few cases for what they expect of chance.
 SHARE = float(os.environ.get("DFF_ONNX_TORTURE_SHARE", "1"))
 # So many cases of the long tier are one test: workers share them out, and a process that dies loses few.
 PIECE = 25_000
