@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from torture_tier import note_rows, pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background; programs of ours would ignore it, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A machine that is busy with other things is no fault of what is tested.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REQUIRE_ALL = os.environ.get("DFF_ONNX_REQUIRE") == "all"
 

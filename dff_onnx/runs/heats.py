@@ -39,9 +39,14 @@ class Heats(Sequence[Heat]):
             return tuple(self[i] for i in range(*index.indices(len(self))))
         grid, start = self._grids[index], self._starts[range(len(self))[index]]
         if not isinstance(self._H, np.memmap):
-            return np.asarray(heat_map(self._H, start, grid))
+            return _as_files_hold_it(heat_map(self._H, start, grid))
         rows = np.array(self._H[start : start + grid.cells], subok=False)
         self._read += 1
         if self._read % FORGET == 0:
             forget_pages(self._H)
-        return np.asarray(heat_map(rows, 0, grid))
+        return _as_files_hold_it(heat_map(rows, 0, grid))
+
+
+def _as_files_hold_it(heat: Heat) -> Heat:
+    """In order: older releases of NumPy multiply a view otherwise, by the last bit."""
+    return np.ascontiguousarray(heat)
