@@ -13,7 +13,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = [sys.executable, "-m", "dff_onnx"]
-KILLS = int(os.environ.get("DFF_ONNX_KILLS", "1000"))  # of each command, in `make torture`
 
 
 def started(command: Sequence[str | Path], **variables: str) -> subprocess.Popen[str]:

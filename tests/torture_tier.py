@@ -78,7 +78,11 @@ ROWS = {
     "100 000 files listed": Row(),
     "pictures of a run in flat memory": Row(torture=10_000, piece=10_000),
     "failing writes": Row(test_all=3, torture=50, piece=50),
-    "kill -9": Row(),
+    "kill -9 of run": Row(test_all=20, torture=1_000, piece=50),
+    "kill -9 of a large run": Row(test_all=20, torture=1_000, piece=50),
+    "kill -9 of index": Row(test_all=20, torture=1_000, piece=50),
+    "kill -9 of models get": Row(test_all=20, torture=1_000, piece=50),
+    "kill -9 of the store": Row(),
     "NumPy = array-api-strict": Row(),
     "NumPy = CuPy": Row(),
 }

@@ -68,18 +68,18 @@ def judge_killed(path: Path) -> int:
 
 
 @pytest.mark.slow
-@counted("kill -9", 20)
+@counted("kill -9 of the store", 20)
 def test_a_thousand_images_survive_twenty_kills(path: Path) -> None:
     kill_and_resume(path, 20, 0)
 
 
-@counted("kill -9", 4)
+@counted("kill -9 of the store", 4)
 def test_images_survive_kills(path: Path) -> None:
     kill_and_resume(path, 4, 1)
 
 
 @pytest.mark.torture
-@counted("kill -9", 1000)
+@counted("kill -9 of the store", 1000)
 def test_images_survive_a_thousand_kills(tmp_path: Path) -> None:
     for seed in range(50):
         kill_and_resume(tmp_path / f"{seed}.db", 20, seed)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from killing import KILLS, PROGRAM, contents, ended, killed, moments, started
+from killing import PROGRAM, contents, ended, killed, moments, started
 from PIL import Image
+from torture_tier import tiers
 
 # The server and the weights of other folders' tests.
 sys.path += [str(Path(__file__).parents[1] / name) for name in ("zoo", "export")]
@@ -71,21 +72,24 @@ COMMANDS: dict[str, list[str | Path]] = {
 }
 
 
-def survive(name: str, pictures: Path, tmp_path: Path, kills: int) -> None:
+def survive(name: str, pictures: Path, tmp_path: Path, cases: range) -> None:
     words = [str(word).replace("PICTURES", str(pictures)) for word in COMMANDS[name]]
-    kill_and_resume(list(words), tmp_path, kills, 0)
+    kill_and_resume(list(words), tmp_path, len(cases), cases.start)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
-def test_commands_survive_twenty_kills(name: str, pictures: Path, tmp_path: Path) -> None:
-    survive(name, pictures, tmp_path, 20)
+@tiers("kill -9 of run")
+def test_a_run_survives_kills(cases: range, pictures: Path, tmp_path: Path) -> None:
+    survive("run", pictures, tmp_path, cases)
 
 
-@pytest.mark.torture
-@pytest.mark.parametrize("name", COMMANDS)
-def test_commands_survive_a_thousand_kills(name: str, pictures: Path, tmp_path: Path) -> None:
-    survive(name, pictures, tmp_path, KILLS)
+@tiers("kill -9 of a large run")
+def test_a_large_run_survives_kills(cases: range, pictures: Path, tmp_path: Path) -> None:
+    survive("large run", pictures, tmp_path, cases)
+
+
+@tiers("kill -9 of index")
+def test_an_index_survives_kills(cases: range, pictures: Path, tmp_path: Path) -> None:
+    survive("index", pictures, tmp_path, cases)
 
 
 def fetch(tmp_path: Path, kills: int, seed: int) -> None:
@@ -109,14 +113,9 @@ def fetch(tmp_path: Path, kills: int, seed: int) -> None:
             assert left(home) == whole
 
 
-@pytest.mark.slow
-def test_models_get_survives_twenty_kills(tmp_path: Path) -> None:
-    fetch(tmp_path, 20, 0)
-
-
-@pytest.mark.torture
-def test_models_get_survives_a_thousand_kills(tmp_path: Path) -> None:
-    fetch(tmp_path, KILLS, 0)
+@tiers("kill -9 of models get")
+def test_models_get_survives_kills(cases: range, tmp_path: Path) -> None:
+    fetch(tmp_path, len(cases), cases.start)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
