@@ -50,6 +50,7 @@ ROWS = {
     "mutated banks": Row(test_all=3_000, torture=200_000),
     "mutated indexes": Row(quick=60, test_all=2_000, torture=200_000, piece=5_000),
     "mutated journals": Row(quick=40, test_all=1_500, torture=200_000, piece=5_000),
+    "mutated rows of a run": Row(quick=200, test_all=2_000, torture=200_000),
     "mutated features": Row(quick=400, test_all=1_500, torture=200_000),
     "mutated heads": Row(quick=200, test_all=1_500, torture=200_000),
     "mutated whitenings": Row(quick=200, test_all=1_500, torture=200_000),

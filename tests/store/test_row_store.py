@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mutations import mutated
+from torture_tier import each, tiers
 
 from dff_onnx.errors import OutputError
 from dff_onnx.store import RowStore
@@ -56,47 +57,24 @@ def test_parts_of_something_else_are_not_taken_up(tmp_path: Path) -> None:
     assert taken_up(tmp_path, {"network": "cd"}) == ([], None)
 
 
-def mutated(data: bytes, rng: random.Random) -> bytes:
-    changed = bytearray(data)
-    kind = rng.randrange(3)
-    if kind == 0:
-        return bytes(changed[: rng.randrange(len(changed))])
-    if kind == 1:
-        place = rng.randrange(len(changed))
-        changed[place] ^= 1 << rng.randrange(8)
-        return bytes(changed)
-    place = rng.randrange(len(changed))
-    return bytes(changed[:place] + rng.randbytes(rng.randrange(1, 9)) + changed[place:])
-
-
-def survive(tmp_path: Path, many: int) -> None:
+@tiers("mutated rows of a run")
+def test_nothing_damaged_is_taken_up(cases: range, tmp_path: Path) -> None:
     filled(tmp_path)
-    whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    whole = {path: path.read_bytes() for path in sorted(tmp_path.iterdir())}
     rows = np.concatenate(PARTS)
-    for seed in range(many):
-        rng = random.Random(seed)
+
+    def judge(_: int, rng: np.random.Generator) -> str:
         for path, data in whole.items():
             path.write_bytes(data)
-        path = rng.choice(sorted(whole))
+        path = list(whole)[rng.integers(len(whole))]
         path.write_bytes(mutated(whole[path], rng))
         numbers, found = taken_up(tmp_path)
         assert numbers == list(range(len(numbers)))
         expected = sum(len(part) for part in PARTS[: len(numbers)])
         assert (found is None and not expected) or ((found == rows[:expected]).all() and len(found) == expected)
+        return "whole" if len(numbers) == len(PARTS) else "cut"
 
-
-def test_nothing_damaged_is_taken_up(tmp_path: Path) -> None:
-    survive(tmp_path, 200)
-
-
-@pytest.mark.slow
-def test_nothing_of_two_thousand_damaged_stores_is_taken_up(tmp_path: Path) -> None:
-    survive(tmp_path, 2_000)
-
-
-@pytest.mark.torture
-def test_nothing_of_two_hundred_thousand_damaged_stores_is_taken_up(tmp_path: Path) -> None:
-    survive(tmp_path, 200_000)
+    assert each(cases, judge)["cut"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
