@@ -23,7 +23,10 @@ class WriterLock:
         try:
             holder = self._lock.take()
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {beside.name} beside it: {error.strerror}") from error
+            raise OutputError(
+                f"{path}: cannot be written: {beside.name} beside it: {error.strerror}; see that there is room and that "
+                "you may write there, or choose another place"
+            ) from error
         if holder is not None:
             raise OutputError(
                 f"{path}: is being written by process {holder}; wait until it is done, or end it, "

@@ -155,6 +155,14 @@ def test_a_disk_that_fills_while_images_come_keeps_every_batch_before(small_disk
         assert store.counts().images == done > 0 and store.check() == ()
 
 
+def test_a_disk_without_room_for_the_lock_is_told_of(small_disk: Path) -> None:
+    with pytest.raises(OSError), (small_disk / "others").open("wb") as file:
+        while True:
+            file.write(bytes(1 << 16))
+    with pytest.raises(OutputError, match=r"index\.db: cannot be written: index\.db\.lock beside it: No space left"):
+        SqliteStore.write(small_disk / "index.db", identity_of())
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path):
     """Four megabytes, where the system lets us have a disk of our own."""
