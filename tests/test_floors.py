@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "dff_onnx"
 FLOORS = {
     "errors": -1, "locks": -1,  # the ground: they stand on nothing
-    "records": 0, "arrays": 0, "threads": 0, "progress": 0, "files": 0, "npy": 0, "plain_text": 0,
+    "records": 0, "arrays": 0, "threads": 0, "progress": 0, "files": 0, "npy": 0, "plain_text": 0, "differences": 0,
     "npz_file": 1, "inert_pickle": 1, "images": 1, "linear_head": 1, "factorization": 1, "maps": 1, "metrics": 1,
     "backbone": 2, "concepts": 2, "cam": 2, "retrieval": 2, "store": 2, "datasets": 2,
     "export": 3, "deploy": 3, "report": 3,

@@ -81,13 +81,6 @@ class WhiteningFile:
         if type(self.shrinkage) not in (int, float) or not 0 <= self.shrinkage <= 1:
             raise RefusedError(f"its shrinkage is {ascii(self.shrinkage)[:40]}, and 0 to 1 is needed")
 
-    @property
-    def described(self) -> str:
-        """In a sentence."""
-        return (
-            f"descriptor {self.descriptor!r} {json.dumps(self.settings, sort_keys=True)}, {self.fingerprint.described}"
-        )
-
     def wanted(self) -> dict[str, Any]:
         """What two files must share for one to be the other made again."""
         return {

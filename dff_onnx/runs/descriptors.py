@@ -120,11 +120,6 @@ class DescriptorSettings:
             own = {"votes": self.votes}
         return {"size": self.size, "scales": list(self.scales), **own}
 
-    @property
-    def described(self) -> str:
-        """In a sentence."""
-        return f"descriptor {self.kind!r} {json.dumps(self.to_dict(), sort_keys=True)}"
-
     @classmethod
     def from_dict(cls, kind: str, fields: Mapping[str, Any]) -> DescriptorSettings:
         """The inverse of `to_dict`; raises UsageError for values that cannot be.

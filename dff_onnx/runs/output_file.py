@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dff_onnx.differences import differences
 from dff_onnx.errors import OutputError, RefusedError, UsageError
 
 
@@ -59,9 +60,9 @@ def _refuse_others(
         raise UsageError(
             f"{path}: is there and holds something else than {what}; choose another file with -o, or remove it"
         ) from error
-    other = sorted(key for key in wanted if there.get(key) != wanted[key])
-    if other and not overwrite:
+    shared = {key: there.get(key) for key in wanted}
+    if shared != wanted and not overwrite:
         raise UsageError(
-            f"{path}: holds {what} of another {', '.join(other)}; choose another file with -o, or replace it with "
-            "--overwrite"
+            f"{path}: holds {what} of other settings ({differences(shared, wanted)}); choose another file with -o, or "
+            "replace it with --overwrite"
         )

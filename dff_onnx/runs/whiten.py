@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.differences import differences
 from dff_onnx.errors import ImageError, RefusedError, UsageError
 from dff_onnx.files import printable, root_of, walk_pictures, write_atomically
 from dff_onnx.progress import Progress, Silent, followed
@@ -125,13 +126,14 @@ def check_whitening(file: WhiteningFile, fingerprint: Fingerprint, settings: Des
         name: of the file, for the sentence.
 
     Raises:
-        RefusedError: naming both.
+        RefusedError: naming what differs.
     """
-    wanted = (fingerprint, settings.kind, settings.to_dict())
-    if (file.fingerprint, file.descriptor, file.settings) != wanted:
+    wanted = {"descriptor": settings.kind, "settings": settings.to_dict(), "fingerprint": fingerprint.to_dict()}
+    there = {name: value for name, value in file.wanted().items() if name in wanted}
+    if there != wanted:
         raise RefusedError(
-            f"{name}: is a whitening of {file.described}; these are of {settings.described}, {fingerprint.described}; "
-            "learn one with the same settings: `dff-onnx whiten`"
+            f"{name}: is a whitening of other descriptors ({differences(there, wanted)}); take its settings, or learn "
+            "one with these: `dff-onnx whiten`"
         )
 
 

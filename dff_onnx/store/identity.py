@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from dff_onnx.differences import differences
 from dff_onnx.errors import RefusedError, StoreError, UsageError
 from dff_onnx.npz_file import SHA256, fingerprint_of
 from dff_onnx.records import Fingerprint
@@ -49,7 +50,8 @@ class Identity:
     def __post_init__(self) -> None:
         if not self.descriptor or not 1 <= self.dimensions <= MOST_DIMENSIONS:
             raise UsageError(
-                f"descriptor {self.descriptor!r} of {self.dimensions} dimensions: 1 to {MOST_DIMENSIONS} can be stored"
+                f"descriptor {self.descriptor!r} of {self.dimensions} dimensions: 1 to {MOST_DIMENSIONS} can be "
+                "stored; take another layer, a smaller size, or a whitening that keeps fewer"
             )
         if self.dtype not in get_args(VectorDtype):
             raise UsageError(f"vectors are stored as {' or '.join(get_args(VectorDtype))}, not as {self.dtype!r}")
@@ -65,15 +67,6 @@ class Identity:
     def row_bytes(self) -> int:
         """Of one vector."""
         return self.dimensions * np.dtype(self.dtype).itemsize
-
-    @property
-    def described(self) -> str:
-        """In a sentence."""
-        return (
-            f"descriptor {self.descriptor!r} {json.dumps(self.settings, sort_keys=True)}, {self.dimensions} dimensions "
-            f"as {self.dtype}, {f'whitening {self.whitening[:12]}' if self.whitening else 'no whitening'}, "
-            f"{self.fingerprint.described}"
-        )
 
     def to_json(self) -> str:
         """As an index stores it; equal identities have equal texts."""
@@ -105,12 +98,13 @@ def check_same(found: Identity, wanted: Identity, where: str) -> None:
     """Refuses an index whose vectors were made otherwise.
 
     Raises:
-        StoreError: naming both identities.
+        StoreError: naming what differs.
     """
-    if found.to_json() != wanted.to_json():
+    there, now = found.to_json(), wanted.to_json()
+    if there != now:
         raise StoreError(
-            f"{where}: holds vectors of {found.described}; these are of {wanted.described}; they cannot be compared: "
-            "use the settings of the index, or make another index"
+            f"{where}: holds vectors of other settings ({differences(json.loads(there), json.loads(now))}); they "
+            "cannot be compared: use the settings of the index, or make another index"
         )
 
 

@@ -88,7 +88,7 @@ def test_pictures_become_features_and_these_a_head(
     assert "1 class, 3 pictures against 3 others" in one.stderr
     assert read_head(tmp_path / "one.npz").head.unit is False
     other = program(*words[:-1], "avg")
-    assert other.returncode == 2 and "holds features of another pool" in other.stderr
+    assert other.returncode == 2 and "holds features of other settings (pool" in other.stderr
     assert program(*words[:-1], "avg", "--overwrite").returncode == 0
 
 

@@ -86,12 +86,12 @@ def test_the_same_features_may_be_made_again_and_others_not(folder: Path, tmp_pa
     write_folder_features(folder, out, Colours(), SMALL)
     assert out.read_bytes() == first
     for other in ({"pool": "max"}, {"resize": Resize("square", 64)}):
-        with pytest.raises(UsageError, match=r"holds features of another (pool|resize); .*--overwrite"):
+        with pytest.raises(UsageError, match=r"holds features of other settings \((pool|resize).*--overwrite"):
             write_folder_features(folder, out, Colours(), **{"resize": SMALL, **other})
         assert out.read_bytes() == first
     (tmp_path / "deeper").mkdir()
     (folder / "deep").rename(tmp_path / "deeper" / "deep")
-    with pytest.raises(UsageError, match="of another folder"):
+    with pytest.raises(UsageError, match=r"folder .*there"):
         write_folder_features(tmp_path / "deeper", out, Colours(), SMALL)
     write_folder_features(tmp_path / "deeper", out, Colours(), SMALL, "max", overwrite=True)
     assert read_features(out).pool == "max" and read_features(out).paths == ("deep/6.png",)

@@ -47,7 +47,10 @@ def test_a_head_of_other_settings_needs_overwrite(features: Path, tmp_path: Path
     first = out.read_bytes()
     fit_file(features, out)
     assert out.read_bytes() == first
-    for settings, said in ((FitSettings(C=2.0), "another C;"), (FitSettings(("red",), unit=False), "names, unit")):
+    for settings, said in (
+        (FitSettings(C=2.0), r"C 1\.0 there, 2\.0 now"),
+        (FitSettings(("red",), unit=False), "unit True there, False now"),
+    ):
         with pytest.raises(UsageError, match=said):
             fit_file(features, out, settings)
         assert out.read_bytes() == first
