@@ -26,5 +26,7 @@ def index_augment(
     with shown() as progress:
         images = augment_index(where, output, Augmentation(neighbours, alpha), progress)
     typer.echo(
-        f"{shown_address(output)}: {counted(images, 'picture')}, each with {neighbours} neighbours added", err=True
+        f"{shown_address(output)}: {counted(images, 'picture')}, each with "
+        f"{counted(min(neighbours, images - 1), 'neighbour')} added",
+        err=True,
     )

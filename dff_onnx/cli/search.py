@@ -41,7 +41,7 @@ def search(
     ] = False,
     exclude_self: Annotated[bool, typer.Option("--exclude-self", help="Leave the query's picture out.")] = False,
     where: Annotated[bool, typer.Option("--where", help="Where the query is, by factorizing it with them.")] = False,
-    where_k: Annotated[int, typer.Option(help="Concepts of query and results together, 2 or 3.")] = 2,
+    where_k: Annotated[int, typer.Option(help="Concepts of query and results together, at least 2.")] = 2,
     folder: Annotated[
         Path | None, typer.Option(help="The index's pictures, for --where and -o. [default: as the index says]")
     ] = None,

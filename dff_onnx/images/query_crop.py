@@ -43,7 +43,7 @@ def query_size(full: Grid, box: Box | None, long_side: int) -> tuple[int, int]:
     if not (0 <= box.x0 < box.x1 <= full.width and 0 <= box.y0 < box.y1 <= full.height):
         raise UsageError(
             f"the box {box.x0},{box.y0},{box.x1},{box.y1} is not inside its picture, which has "
-            f"{full.width}x{full.height} pixels"
+            f"{full.width}x{full.height} pixels; give x0,y0,x1,y1 from 0,0 to its width and height, x0 < x1, y0 < y1"
         )
     factor = min(1.0, long_side / max(full.width, full.height))
     width, height = (max(SMALLEST, round(factor * side)) for side in (box.x1 - box.x0, box.y1 - box.y0))
@@ -63,7 +63,7 @@ def read_query(path: str | Path, box: Box | None, long_side: int) -> Picture:
         UsageError: as `query_size`.
     """
     pixels = read_original(path, WHOLE)
-    return _resized(pixels, box, query_size(Grid(*pixels.shape[:2]), box, long_side))
+    return _resized(pixels, box, _size_of(path, pixels, box, long_side))
 
 
 def read_square(path: str | Path, box: Box | None, side: int) -> Picture:
@@ -79,8 +79,16 @@ def read_square(path: str | Path, box: Box | None, side: int) -> Picture:
         UsageError: as `query_size`.
     """
     pixels = read_original(path, WHOLE)
-    query_size(Grid(*pixels.shape[:2]), box, side)  # judges the box
+    _size_of(path, pixels, box, side)  # judges the box
     return _resized(pixels, box, (side, side))
+
+
+def _size_of(path: str | Path, pixels: NDArray[np.uint8], box: Box | None, long_side: int) -> tuple[int, int]:
+    """`query_size`, whose mistakes say of which picture."""
+    try:
+        return query_size(Grid(*pixels.shape[:2]), box, long_side)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def _resized(pixels: NDArray[np.uint8], box: Box | None, size: tuple[int, int]) -> Picture:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dff_onnx.errors import ImageError, NoImagesError
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.report.search_found import Part, SearchFound
 from dff_onnx.runs.claim import Claim, claimed, identity_of
@@ -65,7 +67,8 @@ def find(
 
     Raises:
         UsageError: as `search` and `where`; when `out` holds something else; when nobody says where the pictures are.
-        ImageError, StoreError: as `search`.
+        NoImagesError: when a picture that is asked for cannot be used.
+        StoreError: as `search`.
         OutputError: when `out` cannot be written.
     """
     settings, progress = settings or FindSettings(), progress or Silent()
@@ -75,7 +78,7 @@ def find(
     if out is not None and root is not None:
         kept = {"index": store.where, "query": _told(query), **settings.to_dict()}
         claim = claimed(out, root, identity_of(root, kept, store.identity.fingerprint), overwrite)
-    with claim as work:
+    with claim as work, _asked_for():
         progress.start("searching")
         found = search(
             store, describer, query, settings.search,
@@ -90,7 +93,16 @@ def find(
     return found
 
 
+@contextmanager
+def _asked_for() -> Iterator[None]:
+    """A picture that was asked for and cannot be used leaves nothing to show; results that cannot be read are told."""
+    try:
+        yield
+    except ImageError as error:
+        raise NoImagesError(f"{error}; give a picture to search for") from error
+
+
 def _told(part: Part) -> str:
     """A part in one line, as a run's settings keep it."""
     told = part.to_dict()
-    return f"{told['path']} box {told['box']} concept {told['concept']}"
+    return " ".join([told["path"]] + [f"{name} {told[name]}" for name in ("box", "concept") if told[name] is not None])

@@ -107,11 +107,12 @@ def objects(
     _check_kind(store)
     root = needed_folder_of(store, folder)
     kept = {"index": store.where, "state": store.state(), "top": top}
-    with claimed(out, root, identity_of(root, kept, store.identity.fingerprint), overwrite):
+    with claimed(out, root, identity_of(root, kept, store.identity.fingerprint), overwrite) as work:
         progress.start("finding objects")
         with single_threaded_blas():
             collection = _collection(store)
             found = _found(store, collection, top)
+        work.settle()
     found = write_objects(found, root, out, replace(describer, **_as_os(describer, collection.votes)), progress)
     if index is None:
         return Objects(found)

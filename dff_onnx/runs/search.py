@@ -53,10 +53,9 @@ class SearchSettings:
         if self.rerank_with is not None and self.rerank not in COUNTED:
             raise UsageError(f"--rerank-with: --rerank {self.rerank} counts all there is; leave it out")
         counted = 1 if self.counted is None else self.counted
-        if not 1 <= self.top <= MOST or not 1 <= counted <= MOST:
-            raise UsageError(
-                f"search: 1 to {MOST} results can be shown and used to rerank, found {self.top} and {self.counted}"
-            )
+        for option, value in (("--top", self.top), ("--rerank-with", counted)):
+            if not 1 <= value <= MOST:
+                raise UsageError(f"{option}: 1 to {MOST} results are possible, found {value}")
         if self.regions and self.rerank in ("aqe", "alpha-qe", "diffusion"):
             raise UsageError(f"--rerank {self.rerank}: is of whole images; it does not go with a search among regions")
         if self.approximate and self.rerank != "none":

@@ -15,7 +15,7 @@ from PIL import Image
 from test_apply_command import command, network
 
 from dff_onnx.backbone.session import Backbone
-from dff_onnx.errors import ImageError, StoreError, UsageError
+from dff_onnx.errors import NoImagesError, StoreError, UsageError
 from dff_onnx.records import Preprocessing
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.store import Entry, Identity, Stamp, open_store, write_store
@@ -163,18 +163,28 @@ def test_results_that_cannot_be_read_cost_exit_code_3(home: Path) -> None:
     assert "cannot be read" in (home / "out" / "search.html").read_text()
 
 
+@pytest.mark.parametrize("query", ["nothing.png", "text.png"])
+def test_a_query_that_is_no_picture_costs_exit_code_4(home: Path, query: str) -> None:
+    (home / "text.png").write_text("no picture")
+    ended = command("search", home / "index.db", home / query)
+    assert isinstance(ended.exception, NoImagesError) and ended.exception.exit_code == 4
+    assert query in str(ended.exception) and str(ended.exception).endswith("give a picture to search for")
+
+
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
         (["--box", "1,2,3"], UsageError, "--box: a box x0,y0,x1,y1"),
-        (["--box", "0,0,900,900"], UsageError, "not inside its picture"),
-        (["--also", "nothing.png"], ImageError, "nothing.png"),
+        (["--box", "0,0,900,900"], UsageError, "query.png: the box 0,0,900,900 is not inside its picture"),
+        (["--also", "nothing.png"], NoImagesError, "nothing.png"),
         (["--without", "a.png:1,2"], UsageError, "--without: a box"),
         (["--concept", "9"], UsageError, "--concept 9"),
         (["--where", "--where-k", "1"], UsageError, "--where-k"),
         (["--folder", "nowhere"], UsageError, "nowhere"),
-        (["--top", "0"], UsageError, "1 to 10000"),
+        (["--top", "0"], UsageError, "--top: 1 to 10000 results are possible, found 0"),
+        (["--rerank", "aqe", "--rerank-with", "0"], UsageError, "--rerank-with: 1 to 10000"),
         (["--rerank", "alpha-qe", "--regions"], UsageError, "--rerank alpha-qe"),
+        (["--rerank", "fsr", "--approximate"], UsageError, "--approximate"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(home: Path, words: list[str], error: type[Exception], message: str) -> None:

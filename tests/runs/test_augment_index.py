@@ -178,6 +178,8 @@ def test_the_command_says_what_it_made(
 
     assert ended("index-augment", where, "-o", tmp_path / "new.db", "--with", "3") == 0
     assert "new.db: 24 pictures, each with 3 neighbours added" in capsys.readouterr().err
+    assert ended("index-augment", where, "-o", tmp_path / "all.db", "--with", "1000") == 0
+    assert "all.db: 24 pictures, each with 23 neighbours added" in capsys.readouterr().err
     assert ended("index-info", tmp_path / "new.db") == 0
     assert "augmented_with 3" in capsys.readouterr().out.replace(" = ", " ")
 
