@@ -57,6 +57,8 @@ def said_of(
 
     if scales is not None and multi_scale:
         raise UsageError("give one of --scales and --multi-scale")
+    if descriptor not in (None, Kind.dff) and not (k is None and weights is None):
+        raise UsageError(f"-k and --weights are of concepts, and {descriptor} has none; leave them out")
     several = SCALES if multi_scale else figures(scales, "--scales") if scales is not None else None
     given = {
         "kind": descriptor and descriptor.value,

@@ -116,7 +116,7 @@ def where(
 
     Raises:
         ImageError: when the query cannot be read any more.
-        UsageError: when not one result can be read.
+        UsageError: when not one result can be read, or the layer has no grid.
     """
     settings, progress = settings or WhereSettings(), progress or Silent()
     query = found.query
@@ -127,6 +127,11 @@ def where(
         raise rows.failures[0]
     if found.results and len(rows.seen) == 1:
         raise UsageError(f"{folder}: not one result's picture can be read below it; name the index's folder")
+    if all(one.grid.cells == 1 for one in rows.seen):
+        raise UsageError(
+            f"--where: layer {describer.activations.fingerprint.layer!r} says one thing of a whole picture and not "
+            "where in it; search an index of a layer with a grid"
+        )
     made = located(rows.A, rows.seen, inside(asked_box(query, describer), rows.seen[0]), settings)
     boxes = dict(zip((one.path for one in made.seen[1:]), made.boxes[1:], strict=True))
     told = replace(

@@ -126,6 +126,8 @@ def test_a_damaged_index_is_told_of(program: Program, pictures: Path, tmp_path: 
         (["index", "pictures", "-o", "x.db", "--scales", "1,big"], 2, "--scales: figures with commas"),
         (["index", "pictures", "-o", "x.db", "--scales", "1", "--multi-scale"], 2, "give one of --scales and"),
         (["index", "pictures", "-o", "x.db", "-k", "0"], 2, "k of 1 to"),
+        (["index", "pictures", "-o", "x.db", "--descriptor", "gem", "-k", "5"], 2, "of concepts, and gem has none"),
+        (["whiten", "pictures", "-o", "w.npz", "--descriptor", "rmac", "--weights", "root"], 2, "rmac has none"),
         (["index", "pictures", "-o", "x.db", "--size", "7"], 2, "32 to 8192 pixels"),
         (["index", "pictures", "-o", "x.db", "--whitening", "none.npz"], 2, "there is no such file"),
         (["index", "pictures", "-o", "x.db", "--whitening", "notes.npz"], 5, "cannot be read as a whitening"),

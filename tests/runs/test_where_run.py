@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fake_backbone import Colours
 from made_index import made_index
+from numpy.typing import NDArray
 from PIL import Image
 from test_search import BLUE, GREEN, RED, overlap, scene
 
@@ -111,6 +112,21 @@ def test_results_that_cannot_be_read_are_told_and_the_others_located(store: Vect
     (scenes.parent / "query.png").write_bytes(b"nothing")
     with pytest.raises(ImageError, match=r"query\.png"):
         where(searched, scenes, DESCRIBER)
+
+
+class Whole(Colours):
+    """One figure of a whole picture for each colour, as a classifier's scores are."""
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(super().__call__(pixels).mean(axis=(2, 3), keepdims=True), np.float32)
+
+
+def test_a_layer_without_a_grid_says_no_place(tmp_path: Path, scenes: Path) -> None:
+    describer = Describer(Whole(), DescriptorSettings("codes", 64))
+    with made_index(tmp_path / "codes.db", scenes, describer) as made:
+        found = search(made, describer, Part(scenes.parent / "query.png"))
+        with pytest.raises(UsageError, match=r"'colours' says one thing of a whole picture .* a layer with a grid"):
+            where(found, scenes, describer)
 
 
 def test_a_query_among_its_results_is_located_like_them(store: VectorStore, scenes: Path) -> None:
