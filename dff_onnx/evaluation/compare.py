@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dff_onnx.datasets.dataset import counted
+from dff_onnx.differences import SHORT, Difference, differences
 from dff_onnx.errors import RefusedError, UsageError
-from dff_onnx.evaluation.differences import Difference, differences
 from dff_onnx.evaluation.scores import TITLES, ImageScore, Metric, sample
 from dff_onnx.evaluation.stored import Stored
 from dff_onnx.evaluation.table import interval_of, p_value
@@ -197,7 +197,7 @@ def _results(one: str, other: str, mine: Sequence[ImageScore], theirs: Sequence[
 def comparison_text(compared: Comparison) -> str:
     """For a terminal."""
     lines = [f"{mark:<7} {path}" for mark, path in zip(("first", "second"), compared.files, strict=True)]
-    lines += [fitted(f"  {one.told('{} and {}')}", WIDTH).rstrip() for one in compared.differences]
+    lines += [fitted(f"  {one.told('{} and {}', SHORT)}", WIDTH).rstrip() for one in compared.differences]
     lines += ["", f"{compared.dataset}: {counted(compared.common, 'picture')} in both"]
     if compared.only_a or compared.only_b:
         lines[-1] += f"; left out: {compared.only_a} only in the first, {compared.only_b} only in the second"

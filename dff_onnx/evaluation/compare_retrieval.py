@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dff_onnx.datasets.dataset import counted
+from dff_onnx.differences import SHORT, Difference
 from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.evaluation.compare import check_same_dataset, differences_of, pairs_of
-from dff_onnx.evaluation.differences import Difference
 from dff_onnx.evaluation.retrieval_scores import PairedDifference, QueryScore, paired_difference
 from dff_onnx.evaluation.retrieval_stored import StoredRetrieval
 from dff_onnx.evaluation.text import WIDTH, p_text
@@ -116,7 +116,7 @@ def _mean(scores: Sequence[QueryScore], both: set[str]) -> Interval:
 def retrieval_comparison_text(compared: RetrievalComparison) -> str:
     """For a terminal."""
     lines = [f"{mark:<7} {path}" for mark, path in zip(("first", "second"), compared.files, strict=True)]
-    lines += [fitted(f"  {one.told('{} and {}')}", WIDTH).rstrip() for one in compared.differences]
+    lines += [fitted(f"  {one.told('{} and {}', SHORT)}", WIDTH).rstrip() for one in compared.differences]
     lines += ["", f"{compared.dataset}: {counted(compared.common, 'query', 'queries')} in both"]
     if compared.only_a or compared.only_b:
         lines[-1] += f"; left out: {compared.only_a} only in the first, {compared.only_b} only in the second"

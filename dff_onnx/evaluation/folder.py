@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dff_onnx.backbone.protocol import Activations
+from dff_onnx.differences import THERE_AND_NOW, Difference, differences
 from dff_onnx.errors import OutputError, RefusedError, UsageError
-from dff_onnx.evaluation.differences import Difference, differences, settings_by_system
 from dff_onnx.evaluation.localize import used_systems
 from dff_onnx.evaluation.opening import Opened
 from dff_onnx.evaluation.scores import Kind
 from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, strict
+from dff_onnx.evaluation.system_settings import settings_by_system
 from dff_onnx.evaluation.systems import System
 from dff_onnx.files import write_atomically
 from dff_onnx.report.names import shown
@@ -73,7 +74,7 @@ def _refuse_others(out: Path, wanted: Mapping[str, Any], overwrite: bool) -> Non
         ) from error
     other = sorted(key for key in wanted if fields.get(key) != wanted[key])
     if other and not overwrite:
-        told = [one.told("{} there, {} now") for one in _differences(fields, wanted)] or other
+        told = [one.told(THERE_AND_NOW) for one in _differences(fields, wanted)] or other
         raise UsageError(
             f"{out}: holds an evaluation of other settings ({'; '.join(told[:4])}); choose another folder with -o, or "
             "replace it with --overwrite"

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dff_onnx.errors import RefusedError, UsageError
-from dff_onnx.evaluation.differences import settings_by_system
 from dff_onnx.evaluation.retrieval_scores import FIRST, PairedDifference, QueryScore, RetrievalFigures
 from dff_onnx.evaluation.retrieval_table import Contest, RetrievalRow, RetrievalTable
 from dff_onnx.evaluation.scores import SystemUsed
 from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, tables_of, text_of, to_json
+from dff_onnx.evaluation.system_settings import settings_by_system
 from dff_onnx.runs.machine import versions
 
 KIND = "retrieval"

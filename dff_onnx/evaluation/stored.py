@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dff_onnx.errors import RefusedError, UsageError
-from dff_onnx.evaluation.differences import settings_by_system
 from dff_onnx.evaluation.scores import Figures, ImageScore, Kind
+from dff_onnx.evaluation.system_settings import settings_by_system
 from dff_onnx.evaluation.table import Row, Table
 from dff_onnx.report.read_results import read_json
 from dff_onnx.report.results import strict_json

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dff_onnx.differences import THERE_AND_NOW, differences
 from dff_onnx.errors import DffError, NetworkError, OutputError, UsageError
 from dff_onnx.files import PASSING, RUN_MARKER, is_run_folder, printable, write_atomically
 from dff_onnx.records import Fingerprint
@@ -160,13 +161,14 @@ def _is_other(out: Path, identity: Mapping[str, Any], overwrite: bool) -> bool:
     earlier = _read(out / RUN_FILE)
     if earlier is None:
         raise UsageError(f"{out}: is not empty and holds no run; choose another folder with -o, or empty it")
-    differences = sorted(_differences(earlier, identity))
-    if differences and not overwrite:
+    found = differences({name: earlier.get(name, {}) for name in identity}, identity)
+    if found and not overwrite:
+        told = "; ".join(one.told(THERE_AND_NOW) for one in found[:4])
         raise UsageError(
-            f"{out}: holds a run of other settings ({'; '.join(differences[:4])}); "
+            f"{out}: holds a run of other settings ({told}); "
             "choose another folder with -o, or replace it with --overwrite"
         )
-    return bool(differences)
+    return bool(found)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -176,19 +178,6 @@ def _read(path: Path) -> dict[str, Any] | None:
         return tomllib.loads(text) if text.startswith(RUN_MARKER) else None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return None
-
-
-def _differences(earlier: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> list[str]:
-    """Of the tables that two runs must share: a setting that one of them alone has is a difference, too."""
-    found: list[str] = []
-    for key in {**earlier, **now} if at else now:
-        before, value = earlier.get(key), now.get(key)
-        if isinstance(value, Mapping):
-            found += _differences(before if isinstance(before, Mapping) else {}, value, f"{at}{key}.")
-        elif before != value:
-            there, here = ("nothing" if one is None else repr(one) for one in (before, value))
-            found.append(f"{at}{key}: {there} there, {here} now")
-    return found
 
 
 def _remove_earlier(out: Path) -> None:

@@ -113,7 +113,7 @@ def objects(
             collection = _collection(store)
             found = _found(store, collection, top)
         work.settle()
-    found = write_objects(found, root, out, replace(describer, **_as_os(describer, collection.votes)), progress)
+        found = write_objects(found, root, out, replace(describer, **_as_os(describer, collection.votes)), progress)
     if index is None:
         return Objects(found)
     return Objects(found, _indexed(store, describer, root, index, collection.votes, progress))

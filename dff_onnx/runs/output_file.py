@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dff_onnx.differences import differences
+from dff_onnx.differences import told_differences
 from dff_onnx.errors import OutputError, RefusedError, UsageError
 
 
@@ -63,6 +63,6 @@ def _refuse_others(
     shared = {key: there.get(key) for key in wanted}
     if shared != wanted and not overwrite:
         raise UsageError(
-            f"{path}: holds {what} of other settings ({differences(shared, wanted)}); choose another file with -o, or "
-            "replace it with --overwrite"
+            f"{path}: holds {what} of other settings ({told_differences(shared, wanted)}); choose another file with "
+            "-o, or replace it with --overwrite"
         )

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from dff_onnx.arrays.blas import single_threaded_blas
-from dff_onnx.differences import differences
+from dff_onnx.differences import told_differences
 from dff_onnx.errors import ImageError, RefusedError, UsageError
 from dff_onnx.files import printable, root_of, walk_pictures, write_atomically
 from dff_onnx.progress import Progress, Silent, followed
@@ -132,8 +132,8 @@ def check_whitening(file: WhiteningFile, fingerprint: Fingerprint, settings: Des
     there = {name: value for name, value in file.wanted().items() if name in wanted}
     if there != wanted:
         raise RefusedError(
-            f"{name}: is a whitening of other descriptors ({differences(there, wanted)}); take its settings, or learn "
-            "one with these: `dff-onnx whiten`"
+            f"{name}: is a whitening of other descriptors ({told_differences(there, wanted)}); take its settings, or "
+            "learn one with these: `dff-onnx whiten`"
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from dff_onnx.differences import differences
+from dff_onnx.differences import told_differences
 from dff_onnx.errors import RefusedError, StoreError, UsageError
 from dff_onnx.npz_file import SHA256, fingerprint_of
 from dff_onnx.records import Fingerprint
@@ -103,7 +103,7 @@ def check_same(found: Identity, wanted: Identity, where: str) -> None:
     there, now = found.to_json(), wanted.to_json()
     if there != now:
         raise StoreError(
-            f"{where}: holds vectors of other settings ({differences(json.loads(there), json.loads(now))}); they "
+            f"{where}: holds vectors of other settings ({told_differences(json.loads(there), json.loads(now))}); they "
             "cannot be compared: use the settings of the index, or make another index"
         )
 

@@ -24,8 +24,8 @@ class WriterLock:
             holder = self._lock.take()
         except OSError as error:
             raise OutputError(
-                f"{path}: cannot be written: {beside.name} beside it: {error.strerror}; see that there is room and that "
-                "you may write there, or choose another place"
+                f"{path}: cannot be written: {beside.name} beside it: {error.strerror}; see that there is room and "
+                "that you may write there, or choose another place"
             ) from error
         if holder is not None:
             raise OutputError(

@@ -48,8 +48,8 @@ def test_a_head_of_other_settings_needs_overwrite(features: Path, tmp_path: Path
     fit_file(features, out)
     assert out.read_bytes() == first
     for settings, said in (
-        (FitSettings(C=2.0), r"C 1\.0 there, 2\.0 now"),
-        (FitSettings(("red",), unit=False), "unit True there, False now"),
+        (FitSettings(C=2.0), r"C: 1\.0 there, 2\.0 now"),
+        (FitSettings(("red",), unit=False), "unit: True there, False now"),
     ):
         with pytest.raises(UsageError, match=said):
             fit_file(features, out, settings)

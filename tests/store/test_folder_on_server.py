@@ -26,7 +26,7 @@ def test_a_folder_on_a_server_has_the_vectors_of_one_in_a_file(server: Any, tmp_
         done = index_folder(EXAMPLES, where, network, plan_index(where, None, tmp_path / "w.npz"))
         again = index_folder(EXAMPLES, where, network)
         assert (done.added, again.unchanged, again.added) == (5, 5, 0)
-        with pytest.raises(StoreError, match="descriptor 'dff' there, 'spoc' now"):
+        with pytest.raises(StoreError, match="descriptor: 'dff' there, 'spoc' now"):
             index_folder(EXAMPLES, where, network, plan_index(where, {"kind": "spoc"}))
         found = index_info(where, check=True)
         assert found.problems == () and found.whitening is not None and found.whitening.dimensions == 4
