@@ -32,7 +32,7 @@ $(READY): pyproject.toml
 
 # grad-cam asks for opencv-python-headless, whose files would overwrite those of opencv-contrib-python-headless.
 $(ORACLE): $(READY)
-	$(BIN)/python -m pip install --quiet -e '.[oracle,browser,server,ann]'
+	$(BIN)/python -m pip install --quiet -e '.[oracle,browser,server,ann,cluster]'
 	$(BIN)/python -m pip install --quiet --no-deps grad-cam==1.5.7 ttach==0.0.3
 	for release in $(EARLIER); do \
 	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/runtimes/$$release onnxruntime==$$release || exit 1; \

@@ -66,6 +66,8 @@ def to_numpy(array: Array) -> NDArray[Any]:
     """
     if isinstance(array, np.ndarray):
         return array
+    if isinstance(array, np.generic):  # what NumPy makes of an array without axes
+        return np.asarray(array)
     if is_cupy(array):
         return np.asarray(sys.modules["cupy"].asnumpy(array))
     return np.asarray(np.from_dlpack(array))

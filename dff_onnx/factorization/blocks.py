@@ -10,6 +10,7 @@ of the blocks. `H` is kept transposed, `(k, N)`: its rows are then contiguous, w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,10 @@ class Sums:
             self.violation + other.violation,
             self.product + other.product,
         )
+
+    def mapped(self, change: Callable[[Array], Array]) -> Sums:
+        """Every array changed: moved elsewhere, say."""
+        return Sums(*(change(getattr(self, name)) for name in self.__slots__))
 
     def residual(self, norm: float, W: Array) -> float:
         """`||A-HW||^2` from the sums and `||A||^2`, never forming `HW`; at least 0."""

@@ -85,6 +85,7 @@ def coreset(found: Survey, k: int, rng: np.random.Generator, options: Options) -
         stopped=_reason(converged, options),
         start=run.names[best.start],
         history=tuple(search.history),
+        squares=diagonal(best.sums.HtH),
         rest=best.loss * found.norm,
         kkt=best.sums.kkt(best.W),
         start_losses=run.losses,

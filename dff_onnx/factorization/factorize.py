@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.errors import UsageError
-from dff_onnx.factorization.canonical import canonical
+from dff_onnx.factorization.canonical import canonical, consume, part_times
 from dff_onnx.factorization.checks import checked_rank
 from dff_onnx.factorization.coreset import coreset
+from dff_onnx.factorization.distributed import DistributedRows
 from dff_onnx.factorization.hals import hals
 from dff_onnx.factorization.mu import mu
 from dff_onnx.factorization.options import STARTS, Options
 from dff_onnx.factorization.passes import workers_for
 from dff_onnx.factorization.rank1 import rank1
 from dff_onnx.factorization.result import Factorization, Solution
-from dff_onnx.factorization.rows import rows_of
+from dff_onnx.factorization.rows import Rows, rows_of
 from dff_onnx.factorization.survey import Room, Survey, survey
 
 Solver = Literal["coreset", "hals", "mu"]
@@ -36,14 +38,16 @@ def factorize(
     tol: float | None = None,
     starts: int = STARTS,
     cuts: Sequence[int] | None = None,
+    blocks: Sequence[int] | None = None,
     threads: int | None = None,
     room: Room | None = None,
 ) -> Factorization:
     """Deep Feature Factorization of an activation matrix: `A ~ H W`, all non-negative.
 
     Args:
-        A: `(N, c)` activations, `>= 0`; NumPy, CuPy or another array of the standard, `np.memmap`, or an iterable of
-            blocks of rows that can be iterated again; float16/32/64. float16 is computed in float32.
+        A: `(N, c)` activations, `>= 0`; NumPy, CuPy or another array of the standard, `np.memmap`, an iterable of
+            blocks of rows that can be iterated again, or rows that lie elsewhere (`factorization.distributed`);
+            float16/32/64. float16 is computed in float32.
         k: number of concepts, at most `min(N, c)`. One has a closed form, which `coreset` and `hals` use.
         solver: `coreset` reads all rows a few times, whatever their number; `hals` is the classical descent over all
             rows; `mu` the authors' multiplicative updates.
@@ -52,6 +56,7 @@ def factorize(
         tol: see `coreset` (2e-5), `hals` (2e-5) and `mu` (1e-4) for what theirs mean.
         starts: how many starts are tried on the sample.
         cuts: rows of each block of an array; None cuts it every 2048 rows.
+        blocks: how many of them make a part, whose sums are added up first; None takes 64.
         threads: that work on blocks; None takes the cores there are, where the matrix is large enough to gain.
         room: makes the array that the coefficients are kept in, from its shape `(k, N)`, float32: a mapped file, say.
             None keeps them in memory, and so does `mu`.
@@ -72,7 +77,7 @@ def factorize(
             f"max_iter ({max_iter}), starts ({starts}) and threads ({threads}) must be at least 1, "
             f"tol ({tol}) at least 0"
         )
-    rows = rows_of(A, cuts)
+    rows = A if isinstance(A, DistributedRows) else rows_of(A, cuts, blocks)
     if solver == "mu" and rows.array is None:
         raise UsageError("solver: mu needs A in one array, found an iterable of blocks; take coreset or hals")
     k = checked_rank(k, rows.array.shape if rows.array is not None else None)
@@ -83,7 +88,14 @@ def factorize(
         options = Options(max_iter, TOLERANCES[solver] if tol is None else tol, starts, workers)
         solution = _solved(found, k, solver, np.random.default_rng(seed), options)
         name = "rank1" if solver != "mu" and k == 1 else solver
-        return canonical(found, solution, name).rescaled(1.0 / found.rows.scale)
+        return _unscaled(canonical(found, solution, name), found.rows)
+
+
+def _unscaled(found: Factorization, rows: Rows | DistributedRows) -> Factorization:
+    """The factorization of the rows as they were given."""
+    if isinstance(rows, DistributedRows) and rows.scale != 1.0:
+        consume(rows.update(partial(part_times, factor=1.0 / rows.scale)))
+    return found.rescaled(1.0 / rows.scale)
 
 
 def _solved(found: Survey, k: int, solver: Solver, rng: np.random.Generator, options: Options) -> Solution:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dff_onnx.arrays import namespace_of
-from dff_onnx.arrays.helpers import double, precision
+from dff_onnx.arrays.helpers import diagonal, double, precision
 from dff_onnx.factorization.blocks import solve_concepts
 from dff_onnx.factorization.options import Options
 from dff_onnx.factorization.passes import coefficients, improve
@@ -60,6 +60,7 @@ def hals(found: Survey, k: int, rng: np.random.Generator, options: Options) -> S
         start=winner.names[0],
         history=tuple(losses),
         start_losses=winner.losses,
+        squares=diagonal(sums.HtH),
         rest=losses[-1] * found.norm,
         kkt=sums.kkt(W),
     )

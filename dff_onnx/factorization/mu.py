@@ -12,6 +12,8 @@ import numpy as np
 
 from dff_onnx.arrays import Array, namespace_of
 from dff_onnx.arrays.helpers import like
+from dff_onnx.errors import UsageError
+from dff_onnx.factorization.distributed import DistributedRows
 from dff_onnx.factorization.options import Options
 from dff_onnx.factorization.result import Solution
 from dff_onnx.factorization.survey import Survey
@@ -35,6 +37,8 @@ def mu(found: Survey, k: int, rng: np.random.Generator, options: Options) -> Sol
     Raises:
         UsageError: when `A` is not one array: the authors' updates need all of it at once.
     """
+    if isinstance(found.rows, DistributedRows):
+        raise UsageError("solver: mu needs A in one array, found parts that lie elsewhere; take coreset or hals")
     A, norm = found.rows.whole(), found.norm
     xp = namespace_of(A)
     scale = (float(xp.mean(A)) / k) ** 0.5

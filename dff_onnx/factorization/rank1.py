@@ -8,11 +8,14 @@ close, the Gram matrix's eigenvector finishes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial, reduce
+from operator import add
 
-from dff_onnx.arrays import Array, namespace_of
+from dff_onnx.arrays import Array, namespace_of, to_numpy
 from dff_onnx.arrays.descent import TINY
-from dff_onnx.arrays.helpers import double, length, zeros_like_with
+from dff_onnx.arrays.helpers import diagonal, double, length, like
 from dff_onnx.arrays.products import rows_times, times_rows
+from dff_onnx.factorization.distributed import DistributedRows, Part, added
 from dff_onnx.factorization.passes import coefficients, improve
 from dff_onnx.factorization.result import Solution
 from dff_onnx.factorization.rows import Rows
@@ -43,6 +46,7 @@ def rank1(found: Survey, workers: int = 0) -> Solution:
         n_iter=passes + 1,
         converged=True,
         stopped="the leading singular pair was reached",
+        squares=diagonal(sums.HtH),
         rest=sums.residual(found.norm, W),
         kkt=sums.kkt(W),
     )
@@ -81,24 +85,43 @@ def _unit(v: Array) -> Array:
     return v / size if size > 0 else xp.ones_like(v) / v.shape[0] ** 0.5
 
 
-def _gram_times(rows: Rows, v: Array, workers: int) -> Array:
+def _gram_times(rows: Rows | DistributedRows, v: Array, workers: int) -> Array:
     """`A^T A v` in one pass, summed in float64."""
+    if isinstance(rows, DistributedRows):
+        return like(reduce(add, rows.each(partial(part_gram_times, v=to_numpy(v)))), v)
     xp = namespace_of(v)
 
     def times(item: tuple[slice, Array]) -> Array:
         A_b = item[1]
         return double(times_rows(rows_times(A_b, xp.astype(v, A_b.dtype)[:, None]), A_b)[0, :])
 
-    return sum(in_order(rows, times, workers), zeros_like_with(v.shape, v))
+    return added(in_order(rows, times, workers), rows.blocks)
+
+
+def part_gram_times(part: Part, v: Array) -> Array:
+    """`A^T A v` of a part, on the host."""
+    A = part.rows.source
+    return to_numpy(_gram_times(part.rows, like(v, A, namespace_of(A).float64), 0))
 
 
 def _leading_eigenvector(found: Survey, workers: int) -> Array:
     """From the `(c, c)` Gram matrix; `c` is at most a few thousand."""
     xp = namespace_of(found.sample)
+    return xp.linalg.eigh(_gram(found.rows, found.sample, workers))[1][:, -1]
+
+
+def _gram(rows: Rows | DistributedRows, beside: Array, workers: int = 0) -> Array:
+    """`A^T A`, summed in float64."""
+    xp = namespace_of(beside)
+    if isinstance(rows, DistributedRows):
+        return like(reduce(add, rows.each(part_gram)), beside, xp.float64)
 
     def gram(item: tuple[slice, Array]) -> Array:
         return xp.astype(item[1].T @ item[1], xp.float64)
 
-    channels = found.shape[1]
-    total = sum(in_order(found.rows, gram, workers), zeros_like_with((channels, channels), found.sample, xp.float64))
-    return xp.linalg.eigh(total)[1][:, -1]
+    return added(in_order(rows, gram, workers), rows.blocks)
+
+
+def part_gram(part: Part) -> Array:
+    """`A^T A` of a part, on the host."""
+    return to_numpy(_gram(part.rows, part.rows.source))

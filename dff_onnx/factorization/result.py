@@ -12,7 +12,7 @@ class Factorization:
     """`A ~ H W` in canonical form, with how it was reached.
 
     Attributes:
-        H: `(N, k)` coefficients, `>= 0`, in `A`'s library.
+        H: `(N, k)` coefficients, `>= 0`, in `A`'s library; of rows that lie elsewhere `(0, k)`: theirs stay there.
         W: `(k, c)` concepts of unit length (a concept nothing uses is zero), ordered by energy.
         loss: `||A-HW||^2 / ||A||^2`, accumulated in float64; 0 for an `A` of zeros.
         reconstruction_err: `||A-HW||_F`, as scikit-learn has it.
@@ -70,8 +70,8 @@ class Factorization:
 class Solution:
     """What a solver hands to the canonical form: factors in any scale and order, and how it went.
 
-    `rest` is `||A-HW||^2` of these very factors and `kkt` their distance from optimality, where the solver knows them
-    anyway.
+    `squares` is `||H_j||^2` of each concept, `rest` is `||A-HW||^2` of these very factors and `kkt` their distance from
+    optimality, where the solver knows them anyway.
     """
 
     Ht: Array
@@ -82,5 +82,6 @@ class Solution:
     start: str = ""
     history: tuple[float, ...] = ()
     start_losses: tuple[float, ...] = ()
+    squares: Array | None = None
     rest: float | None = None
     kkt: float | None = None

@@ -32,11 +32,13 @@ class Rows:
         source: a matrix `(N, c)`, or an iterable of matrices `(rows, c)`.
         cuts: how many rows each block of a matrix has; None cuts it every 2048 rows.
         scale: a power of two that every block is multiplied by.
+        blocks: how many blocks make a part, whose sums are added up first; None takes 64.
     """
 
     source: Any
     cuts: tuple[int, ...] | None = None
     scale: float = 1.0
+    blocks: tuple[int, ...] | None = None
 
     @property
     def array(self) -> Array | None:
@@ -93,13 +95,14 @@ class Rows:
         return replace(self, scale=scale)
 
 
-def rows_of(A: Any, cuts: Sequence[int] | None = None) -> Rows:
+def rows_of(A: Any, cuts: Sequence[int] | None = None, blocks: Sequence[int] | None = None) -> Rows:
     """What was given as `A`, ready to be read.
 
     Args:
         A: a matrix of floats (NumPy, CuPy, a memory map, any array of the standard), something NumPy makes one of, or
             an iterable of such matrices that begins anew whenever it is asked: a list, an object with `__iter__`.
         cuts: rows of each block of a matrix; images, say, that must stay whole.
+        blocks: of each part; see `Rows`.
 
     Raises:
         ArrayError: when `A` is no matrix of floats, or can be read only once.
@@ -117,7 +120,9 @@ def rows_of(A: Any, cuts: Sequence[int] | None = None) -> Rows:
     A = as_matrix(A)
     if cuts is not None and (any(rows < 1 for rows in cuts) or sum(cuts) != A.shape[0]):
         raise UsageError(f"cuts: positive numbers of rows with the sum {A.shape[0]} are needed, found {list(cuts)[:8]}")
-    return Rows(A, None if cuts is None else tuple(cuts))
+    if blocks is not None and (cuts is None or any(many < 1 for many in blocks) or sum(blocks) != len(cuts)):
+        raise UsageError(f"blocks: positive numbers with the sum of the cuts are needed, found {list(blocks)[:8]}")
+    return Rows(A, None if cuts is None else tuple(cuts), blocks=None if blocks is None else tuple(blocks))
 
 
 def _is_stream(A: Any) -> bool:

@@ -8,6 +8,7 @@ the whole, so that blocks may come from anywhere and nothing need be read twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,6 +79,16 @@ class Reservoir:
             self._held += int(part.norms.shape[0])
         if self._held > self.size + self.size // 2 + 1:
             self._prune()
+
+    def join(self, other: Reservoir) -> None:
+        """Takes what another kept of rows that follow."""
+        for part in other._parts:
+            self.offer(part.priorities, part.norms, part.rows)
+
+    def ready(self, change: Callable[[Array], Array]) -> None:
+        """Keeps no more than is needed to join another, its arrays changed: moved elsewhere, say."""
+        self._prune()
+        self._parts = [_Kept(*(change(getattr(part, name)) for name in part.__slots__)) for part in self._parts]
 
     def drawn(self) -> tuple[Array, Array]:
         """What was kept of `rows`, in the order it came, and the factor that each row is to be multiplied by.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from dff_onnx.arrays import Array, namespace_of
+from dff_onnx.arrays import Array, namespace_of, to_numpy
 from dff_onnx.arrays.helpers import like, row_norms_squared
 from dff_onnx.errors import ArrayError
+from dff_onnx.factorization.distributed import DistributedRows, Part, added
 from dff_onnx.factorization.rows import Rows
 from dff_onnx.factorization.sample import Reservoir, priorities, sample_size
 from dff_onnx.threads import in_order
@@ -28,14 +30,14 @@ class Survey:
     """What one reading tells.
 
     Attributes:
-        rows: to be read again, times a power of two where the values are extreme.
+        rows: to be read again, wherever they lie, times a power of two where the values are extreme.
         shape: `(N, c)`.
         norm: `||A||^2` of `rows`, float64.
         sample: `(m, c)` weighted rows; all rows, as they are, of a small `A`.
         room: makes the array that coefficients are kept in, from its shape; None for one in memory.
     """
 
-    rows: Rows
+    rows: Rows | DistributedRows
     shape: tuple[int, int]
     norm: float
     sample: Array
@@ -148,7 +150,28 @@ class Tally:
         self.high = max(self.high, facts.high)
         self._reservoir.offer(facts.priorities, facts.norms, facts.rows)
 
-    def sample(self, rows: Rows | None = None) -> Array:
+    def join(self, other: Tally) -> None:
+        """The tally of the part that follows.
+
+        Raises:
+            ArrayError: when its blocks are of another kind.
+        """
+        if self._reservoir is None or other._reservoir is None:
+            self._reservoir, self.kind = self._reservoir or other._reservoir, self.kind or other.kind
+        elif other.kind != self.kind:
+            raise ArrayError(f"A: a block of {_words(other.kind)} follows blocks of {_words(self.kind)}")
+        else:
+            self._reservoir.join(other._reservoir)
+        self.norm = self.norm + other.norm if self.count else other.norm
+        self.count, self.high = self.count + other.count, max(self.high, other.high)
+
+    def sent(self) -> Tally:
+        """The tally on the host, with no more than another needs to be joined with it."""
+        if self._reservoir is not None:
+            self._reservoir.ready(to_numpy)
+        return self
+
+    def sample(self, rows: Rows | DistributedRows | None = None) -> Array:
         """The weighted rows drawn so far, `(m, c)`; all rows as they are, while they are few.
 
         Args:
@@ -157,9 +180,12 @@ class Tally:
         if self._reservoir is None:
             raise ArrayError("A: no row came yet")
         kept, factors = self._reservoir.drawn()
-        if kept.shape[0] == self.count:
+        if isinstance(rows, DistributedRows):
+            S = np.concatenate(list(rows.each(partial(part_taken, index=kept))))
+        elif kept.shape[0] == self.count:
             return kept if rows is None else rows.whole()
-        S = kept if rows is None else rows.taken(kept)
+        else:
+            S = kept if rows is None else rows.taken(kept)
         return S * namespace_of(S).astype(factors, S.dtype)[:, None]
 
 
@@ -167,7 +193,7 @@ def _words(kind: tuple[int, Any] | None) -> str:
     return "nothing" if kind is None else f"{kind[0]} channels of {kind[1]}"
 
 
-def survey(rows: Rows, k: int, seed: int, workers: int = 0) -> Survey:
+def survey(rows: Rows | DistributedRows, k: int, seed: int, workers: int = 0) -> Survey:
     """Reads all rows once; two times more, where their values are so extreme that squares leave float32.
 
     Args:
@@ -181,11 +207,11 @@ def survey(rows: Rows, k: int, seed: int, workers: int = 0) -> Survey:
     """
     tally = _tallied(rows, k, seed, workers)
     if not 2.0**-COMFORT < tally.high < 2.0**COMFORT:
-        largest = max(float(namespace_of(A_b).max(A_b)) for _, A_b in rows)
+        largest = _largest(rows)
         if largest > 0:
             rows = rows.scaled(comfortable(largest))
             tally = _tallied(rows, k, seed, workers)
-    sample = tally.sample(rows if rows.array is not None else None)
+    sample = tally.sample(rows if isinstance(rows, DistributedRows) or rows.array is not None else None)
     return Survey(rows, (tally.count, int(sample.shape[1])), tally.norm, sample)
 
 
@@ -194,15 +220,51 @@ def comfortable(largest: float) -> float:
     return math.ldexp(1.0, -max(min(math.frexp(largest)[1], 126), -126))
 
 
-def _tallied(rows: Rows, k: int, seed: int, workers: int) -> Tally:
-    tally, by_index = Tally(k), rows.array is not None
+def _largest(rows: Rows | DistributedRows) -> float:
+    if isinstance(rows, DistributedRows):
+        return max(rows.each(part_largest))
+    return max(float(namespace_of(A_b).max(A_b)) for _, A_b in rows)
+
+
+def part_largest(part: Part) -> float:
+    """The largest value of a part."""
+    return _largest(part.rows)
+
+
+def part_taken(part: Part, index: Array) -> Array:
+    """The rows of a part that have these indices in the whole, ascending, on the host."""
+    first, last = np.searchsorted(index, [part.row, part.row + part.size])
+    here = like(index[first:last] - part.row, part.rows.source, namespace_of(part.rows.source).int64)
+    return to_numpy(part.rows.taken(here))
+
+
+def _tallied(rows: Rows | DistributedRows, k: int, seed: int, workers: int) -> Tally:
+    if isinstance(rows, DistributedRows):
+        tally = Tally(k)
+        for one in rows.each(partial(part_tally, k=k, seed=seed)):
+            tally.join(one)
+    else:
+        tally = _tally_of(rows, k, seed, workers)
+    if not tally.count:
+        raise ArrayError("A: no block came; at least one row is needed")
+    return tally
+
+
+def part_tally(part: Part, k: int, seed: int) -> Tally:
+    """The tally of a part, on the host; its rows are known by their indices in the whole."""
+    return _tally_of(part.rows, k, seed, 0, part.block, part.row).sent()
+
+
+def _tally_of(rows: Rows, k: int, seed: int, workers: int, block: int = 0, row: int = 0) -> Tally:
+    """Of rows whose first block and row have these numbers."""
+    tally, by_index, totals = Tally(k), rows.array is not None, list[float]()
 
     def look(item: tuple[int, tuple[slice, Array]]) -> tuple[Array, BlockFacts]:
         number, (place, A_b) = item
-        return A_b, facts_of(A_b, number, seed, place.start if by_index else None)
+        return A_b, facts_of(A_b, number, seed, row + place.start if by_index else None)
 
-    for A_b, facts in in_order(enumerate(rows), look, workers):
+    for A_b, facts in in_order(enumerate(rows, block), look, workers):
         tally.add(A_b, facts)
-    if not tally.count:
-        raise ArrayError("A: no block came; at least one row is needed")
+        totals.append(facts.total)
+    tally.norm = added(totals, rows.blocks) if totals else 0.0
     return tally

@@ -18,7 +18,7 @@ from dff_onnx.concepts.choice import choose_k
 from dff_onnx.concepts.edits import check_concepts
 from dff_onnx.datasets.class_names import ClassNames, names_for
 from dff_onnx.errors import UsageError
-from dff_onnx.factorization import Factorization, factorize, losses, whole_images
+from dff_onnx.factorization import Factorization, factorize, losses
 from dff_onnx.files import root_of, walk_pictures
 from dff_onnx.maps import offsets, peaks, set_thresholds
 from dff_onnx.maps import scores as relative
@@ -26,6 +26,7 @@ from dff_onnx.progress import Progress, Silent, followed
 from dff_onnx.report.figures import ChoiceFound, TriedK
 from dff_onnx.report.found import ConceptFound, Fit, Found, ImageFound
 from dff_onnx.report.palette import colour, hexadecimal
+from dff_onnx.runs.chunks import cut_by_chunks
 from dff_onnx.runs.class_evidence import Evidence, spoken_for
 from dff_onnx.runs.collect import Collected, collect
 from dff_onnx.runs.discovery import Discovery, failure_of, images_with, regions_in
@@ -181,8 +182,8 @@ def discover_in(
         ]
     else:
         progress.start("factorizing")
-        held = held_for(rows.A, keep)
-        sets = [_factorized(rows.A, rows.seen, folder, k, settings, beside, held, progress)]
+        held, missing = held_for(rows.A, keep), [failure.path for failure in rows.failures]
+        sets = [_factorized(rows.A, rows.seen, folder, k, settings, beside, held, progress, missing)]
     made = _discovery(folder, settings, sets, rows, activations)
     faithful = None
     if scores is not None and made.W is not None:
@@ -240,10 +241,11 @@ def _factorized(
     beside: _Beside,
     held: Held,
     progress: Progress | None = None,
+    missing: Sequence[Path] = (),
 ) -> _Set:
     grids = [one.grid for one in seen]
-    cuts = whole_images([grid.cells for grid in grids])
-    fitted = factorize(A, k, solver=settings.solver, seed=settings.seed, cuts=cuts, room=held.room)
+    cuts, blocks = cut_by_chunks([one.path for one in seen], [grid.cells for grid in grids], missing)
+    fitted = factorize(A, k, solver=settings.solver, seed=settings.seed, cuts=cuts, blocks=blocks, room=held.room)
     with single_threaded_blas():
         thresholds = set_thresholds(fitted.H, grids, sizes_of(seen, settings), settings.threshold)
     of_images = losses(A, fitted.H, fitted.W, [grid.cells for grid in grids])

@@ -1,0 +1,1 @@
+"""Runs on the machines of a Dask cluster; pictures and results wherever fsspec reaches."""

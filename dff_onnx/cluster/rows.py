@@ -1,0 +1,179 @@
+"""`A` on the workers of a Dask cluster: the engine behind `factorization.distributed`.
+
+Rows and coefficients are results of tasks that stay on the worker which made them. Dask makes what a lost worker held
+anew from the tasks that led there, on another: a part's rows from its source, its coefficients pass after pass. All
+that is sent along sits in those tasks, nothing in a worker's memory alone, so that any of them may be lost.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
+
+from distributed import Client, Future
+
+from dff_onnx.arrays import Array
+from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.errors import ArrayError
+from dff_onnx.factorization import Part, Rows
+
+WINDOW = 64  # results that are fetched at once
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A part's rows.
+
+    Attributes:
+        A: `(rows, c)`.
+        cuts: rows of each block; None cuts every 2048 rows.
+    """
+
+    A: Array
+    cuts: tuple[int, ...] | None = None
+
+    @property
+    def rows(self) -> Rows:
+        """As the factorization takes them."""
+        return Rows(self.A, self.cuts)
+
+
+# Makes a part's rows, the same each time, wherever it is called; it is sent there.
+Source = Callable[[], Loaded]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A part in the whole: numbers of its first block and row, and how many rows it has."""
+
+    block: int
+    row: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DaskRows:
+    """Rows on the workers of a cluster. Made by `opened`.
+
+    Attributes:
+        client: of the cluster.
+        loaded: each part's rows, or its source, where rows are made anew for every pass.
+        extents: of the parts.
+        coefficients: of each part, None before the first pass.
+        scale: see `DistributedRows`.
+    """
+
+    client: Client
+    loaded: tuple[Future, ...]
+    extents: tuple[Extent, ...]
+    coefficients: list[Future | None]
+    scale: float = 1.0
+
+    @classmethod
+    def opened(cls, client: Client, sources: Sequence[Source], keep: bool = True) -> Self:
+        """Has the workers make rows.
+
+        Args:
+            client: of a cluster.
+            sources: one a part; each must give at least one row.
+            keep: whether workers keep the rows; Dask writes to their disks what exceeds their memory. Else rows are
+                made anew for every pass, and memory holds those alone that are worked on.
+        """
+        parts = [client.submit(_made if keep else _held, source, pure=False) for source in sources]
+        sizes = [client.submit(_sizes, part, pure=False) for part in parts]
+        return cls.of(client, parts, list(fetched(client, sizes)))
+
+    @classmethod
+    def of(cls, client: Client, loaded: Sequence[Future], sizes: Sequence[tuple[int, int]]) -> Self:
+        """From parts that workers hold.
+
+        Args:
+            client: of the cluster.
+            loaded: futures of parts, `Loaded`.
+            sizes: blocks and rows of each.
+        """
+        extents, block, row = list[Extent](), 0, 0
+        for blocks, rows in sizes:
+            extents.append(Extent(block, row, rows))
+            block, row = block + blocks, row + rows
+        return cls(client, tuple(loaded), tuple(extents), [None] * len(extents))
+
+    @property
+    def array(self) -> None:
+        """There is no one matrix."""
+        return
+
+    def scaled(self, scale: float) -> Self:
+        """See `DistributedRows`."""
+        return replace(self, scale=scale, coefficients=[None] * len(self.extents))
+
+    def each(self, work: Callable[[Part], R]) -> Iterator[R]:
+        """See `DistributedRows`."""
+        return fetched(self.client, self.submitted(work))
+
+    def submitted(self, work: Callable[[Part], Any]) -> list[Future]:
+        """The tasks of `each`, their results left where they are."""
+        sent = self._sent(work)
+        return [self._task(sent, number, self.coefficients[number]) for number in range(len(self.extents))]
+
+    def update(self, work: Callable[[Part], tuple[Array, R]], cold: bool = False) -> Iterator[R]:
+        """See `DistributedRows`."""
+        sent = self._sent(work)
+        results = list[Future]()
+        for number in range(len(self.extents)):
+            both = self._task(sent, number, None if cold else self.coefficients[number])
+            self.coefficients[number] = self.client.submit(operator.itemgetter(0), both, pure=False)
+            results.append(self.client.submit(operator.itemgetter(1), both, pure=False))
+        return fetched(self.client, results)
+
+    def _sent(self, work: Callable[[Part], Any]) -> Future:
+        """The function as a task's result: it travels once to each worker, with the concepts in it."""
+        return self.client.submit(_held, work, pure=False)
+
+    def _task(self, work: Future, number: int, Ht: Future | None) -> Future:
+        where = (self.extents[number], self.scale)
+        return self.client.submit(_worked, work, self.loaded[number], where, Ht, pure=False)
+
+
+def fetched(client: Client, futures: list[Future]) -> Iterator[Any]:
+    """Results in order, a few at a time; what was fetched is forgotten on the cluster.
+
+    Args:
+        client: of the cluster.
+        futures: emptied.
+    """
+    while futures:
+        some = futures[:WINDOW]
+        del futures[:WINDOW]
+        yield from client.gather(some)
+
+
+def _held(value: Any) -> Any:
+    return value
+
+
+def _made(source: Source) -> Loaded:
+    return source()
+
+
+def _sizes(part: Loaded | Source) -> tuple[int, int]:
+    """Blocks and rows."""
+    rows = _loaded(part).rows
+    return sum(len(starts) - 1 for _, _, starts in rows.stretches()), int(rows.source.shape[0])
+
+
+def _loaded(part: Loaded | Source) -> Loaded:
+    return part if isinstance(part, Loaded) else part()
+
+
+def _worked(work: Callable[[Part], R], part: Loaded | Source, where: tuple[Extent, float], Ht: Array | None) -> R:
+    extent, scale = where
+    rows = _loaded(part).rows.scaled(scale)
+    if rows.source.shape[0] != extent.size:
+        raise ArrayError(f"A: a part had {extent.size} rows when it was first made, and {rows.source.shape[0]} now")
+    with single_threaded_blas():
+        return work(Part(rows, extent.block, extent.row, Ht))
