@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
@@ -59,7 +60,9 @@ class Picture:
     original: Grid
 
 
-def read_picture(path: str | Path, resize: Resize | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_picture(
+    path: str | Path, resize: Resize | None = None, max_pixels: int = MAX_PIXELS, content: bytes | None = None
+) -> Picture:
     """Decodes, turns and resizes a picture (bilinear, antialiased).
 
     A large JPEG is decoded at a half, a quarter or an eighth where that is still at least as large as wanted.
@@ -69,24 +72,27 @@ def read_picture(path: str | Path, resize: Resize | None = None, max_pixels: int
         path: the file; its content decides what it is, not its name.
         resize: 224 x 224 by default.
         max_pixels: more are refused before anything is decoded.
+        content: of the file, where it was read already; `path` is then for messages.
 
     Raises:
         ImageError: when the file cannot be used.
     """
     resize = resize or Resize()
-    with _opened(path, max_pixels) as (image, turn, original):
+    with _opened(path, max_pixels, content) as (image, turn, original):
         width, height = resize.target(original.width, original.height)
         upright = _upright(image, turn, (width, height))
         return Picture(_pixels(upright.resize((width, height), Image.Resampling.BILINEAR)), original)
 
 
-def read_original(path: str | Path, long_side: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_original(
+    path: str | Path, long_side: int, max_pixels: int = MAX_PIXELS, content: bytes | None = None
+) -> NDArray[np.uint8]:
     """The picture at its own size, or smaller where its longer side exceeds `long_side`: `(height, width, 3)` uint8.
 
     Raises:
         ImageError: when the file cannot be used.
     """
-    with _opened(path, max_pixels) as (image, turn, original):
+    with _opened(path, max_pixels, content) as (image, turn, original):
         shrink = min(1.0, long_side / max(original.height, original.width))
         size = (max(1, round(original.width * shrink)), max(1, round(original.height * shrink)))
         upright = _upright(image, turn, size)
@@ -107,17 +113,17 @@ Opened = tuple[Image.Image, "Image.Transpose | None", Grid]
 
 
 @contextmanager
-def _opened(path: str | Path, max_pixels: int) -> Iterator[Opened]:
+def _opened(path: str | Path, max_pixels: int, content: bytes | None = None) -> Iterator[Opened]:
     """An open file, how to turn it, and its size after that; damage anywhere inside becomes an ImageError."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path if content is None else io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise ImageError(path, f"has {image.width}x{image.height} pixels, more than the limit of {max_pixels}")
             turn = TURNS.get(_orientation(image))
             across, down = (image.height, image.width) if _lies(turn) else image.size
             yield image, turn, Grid(down, across)
     except UnidentifiedImageError as error:
-        raise ImageError(path, _unidentified(Path(path))) from error
+        raise ImageError(path, _unidentified(Path(path), content)) from error
     except Image.DecompressionBombError as error:
         raise ImageError(path, f"has more pixels than the limit of {max_pixels}") from error
     except DAMAGE as error:
@@ -133,8 +139,8 @@ def _reason(error: BaseException) -> str:
     return f"is damaged or cut short ({words})" if words else "is damaged or cut short"
 
 
-def _unidentified(path: Path) -> str:
-    if path.stat().st_size == 0:
+def _unidentified(path: Path, content: bytes | None) -> str:
+    if (path.stat().st_size if content is None else len(content)) == 0:
         return "is empty"
     return f"is not a picture of a known format ({', '.join(f for f in FORMATS if f != 'DIB')})"
 

@@ -10,7 +10,7 @@ answer is exact; a bracket that turns out wrong is widened. Memory does not grow
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,8 +31,14 @@ KEPT = 2**22  # values that a pass keeps, of all concepts together
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
-    """Order statistics of one concept are sought in `[low, high]`."""
+class Search:
+    """Order statistics of one concept are sought in `[low, high]`.
+
+    Attributes:
+        concept: its number.
+        ranks: sought.
+        low, high: of the bracket.
+    """
 
     concept: int
     ranks: tuple[int, ...]
@@ -41,10 +47,19 @@ class _Search:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What one pass found: values inside the bracket, or their histogram where they are many."""
+class Counted:
+    """What one pass found: values inside the bracket, or their histogram where they are many.
 
-    search: _Search
+    Attributes:
+        search: what is sought.
+        most: values that are kept.
+        below, at_low: how many lie below the bracket, and on its lower end.
+        held: how many were kept.
+        inside: those.
+        histogram: of what lies inside, in their place.
+    """
+
+    search: Search
     most: int
     below: int = 0
     at_low: int = 0
@@ -58,6 +73,16 @@ class _Tally:
         self.held += values.shape[0]
         if self.held > self.most:
             self.count()
+
+    def join(self, other: Counted) -> None:
+        """Takes what the same search found in other pictures."""
+        self.below, self.at_low = self.below + other.below, self.at_low + other.at_low
+        for values in other.inside:
+            self.keep(values)
+        if other.histogram is not None:
+            self.count()
+            if self.histogram is not None:
+                self.histogram.counts[:] += other.histogram.counts
 
     def count(self) -> None:
         """Turns values that were kept into counts."""
@@ -88,16 +113,30 @@ def set_percentile(
     [1.5]
     """
     total = sum(size.cells for size in sizes)
+    return percentile_by(total, percent, sampled(H, grids, sizes), lambda searches: counted(H, grids, sizes, searches))
+
+
+def percentile_by(
+    total: int, percent: float, sample: Array, counts: Callable[[Sequence[Search]], Sequence[Counted]]
+) -> NDArray[np.float32]:
+    """The same from values that may lie elsewhere.
+
+    Args:
+        total: values of each concept.
+        percent: 0 to 100.
+        sample: `(values, k)`, each concept's sorted; see `sampled`. It decides how long the search takes, not what it
+            finds.
+        counts: what a pass over all values finds, for each search; see `counted`.
+    """
     position = (total - 1) * percent / 100
     rank, fraction = math.floor(position), position - math.floor(position)
     ranks = tuple(sorted({rank, min(rank + 1, total - 1)}))
-    sample = _sample(H, grids, sizes)
-    margins = dict.fromkeys(range(H.shape[1]), MARGIN + 2 / math.sqrt(sample.shape[0]))
+    margins = dict.fromkeys(range(sample.shape[1]), MARGIN + 2 / math.sqrt(sample.shape[0]))
     searches = [_bracketed(sample, j, ranks, percent / 100, margin) for j, margin in margins.items()]
     values: dict[tuple[int, int], float] = {}
     while searches:
-        ahead: list[_Search] = []
-        for tally in _pass(H, grids, sizes, searches):
+        ahead: list[Search] = []
+        for tally in counts(searches):
             j, found = tally.search.concept, _order_statistics(tally)
             if found is None:
                 margins[j] *= 8
@@ -106,15 +145,20 @@ def set_percentile(
             values |= {(j, rank): value for rank, value in found[0].items()}
             ahead += found[1]
         searches = ahead
-    pairs = [(values[j, ranks[0]], values[j, ranks[-1]]) for j in range(H.shape[1])]
+    pairs = [(values[j, ranks[0]], values[j, ranks[-1]]) for j in range(sample.shape[1])]
     return np.asarray([low + (high - low) * fraction for low, high in pairs], np.float32)
 
 
-def _sample(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid]) -> Array:
-    """Values on a lattice of upsampled maps, `(values, k)`, each concept's sorted."""
+def sampled(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], pictures: int | None = None) -> Array:
+    """Values on a lattice of upsampled maps, `(values, k)`, each concept's sorted.
+
+    Args:
+        H, grids, sizes: see `set_percentile`.
+        pictures: of the whole set, where these are a part of it.
+    """
     xp = namespace_of(H)
     parts = []
-    every = -(-len(grids) * LATTICE**2 // SAMPLED)
+    every = -(-(pictures or len(grids)) * LATTICE**2 // SAMPLED)
     for index, heat in heat_maps(H, grids, every):
         grid, size = grids[index], sizes[index]
         rows, columns = (
@@ -130,11 +174,11 @@ def _lattice(size: int) -> NDArray[np.int64]:
     return np.unique(((np.arange(LATTICE) + 0.5) * size / LATTICE).astype(np.int64))
 
 
-def _bracketed(sample: Array, concept: int, ranks: tuple[int, ...], share: float, margin: float) -> _Search:
+def _bracketed(sample: Array, concept: int, ranks: tuple[int, ...], share: float, margin: float) -> Search:
     """A search between the sample's own order statistics, a margin below and above."""
     ordered, last = sample[:, concept], sample.shape[0] - 1
     low, high = math.floor((share - margin) * last), math.ceil((share + margin) * last)
-    return _Search(
+    return Search(
         concept,
         ranks,
         float(ordered[low]) if low >= 0 else 0.0,  # heat maps hold nothing below zero
@@ -142,15 +186,16 @@ def _bracketed(sample: Array, concept: int, ranks: tuple[int, ...], share: float
     )
 
 
-def _pass(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], searches: Sequence[_Search]) -> list[_Tally]:
-    tallies = [_Tally(search, KEPT // len(searches)) for search in searches]
+def counted(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], searches: Sequence[Search]) -> list[Counted]:
+    """One pass: what lies below the bracket of each search, and inside."""
+    tallies = [Counted(search, KEPT // len(searches)) for search in searches]
     for index, heat in heat_maps(H, grids):
         for tally in tallies:
             _count(heat[tally.search.concept, :, :], sizes[index], tally)
     return tallies
 
 
-def _count(heat: Array, size: Grid, tally: _Tally) -> None:
+def _count(heat: Array, size: Grid, tally: Counted) -> None:
     """One map's share of the tally. Rows that stay below the bracket are counted without being widened."""
     xp, low, high = namespace_of(heat), tally.search.low, tally.search.high
     # Rows lie in columns here: the largest of each is then found along whole vectors.
@@ -169,7 +214,7 @@ def _count(heat: Array, size: Grid, tally: _Tally) -> None:
     tally.keep(reached[reached <= high])
 
 
-def _order_statistics(tally: _Tally) -> tuple[dict[int, float], list[_Search]] | None:
+def _order_statistics(tally: Counted) -> tuple[dict[int, float], list[Search]] | None:
     """The values of the ranks sought, and narrower searches for those not known yet; None outside the bracket."""
     search, before = tally.search, tally.below + tally.at_low
     if tally.histogram is not None:
@@ -190,13 +235,13 @@ def _order_statistics(tally: _Tally) -> tuple[dict[int, float], list[_Search]] |
 
 
 def _narrowed(
-    search: _Search, histogram: Histogram, ranks: Sequence[int], before: int
-) -> tuple[dict[int, float], list[_Search]]:
+    search: Search, histogram: Histogram, ranks: Sequence[int], before: int
+) -> tuple[dict[int, float], list[Search]]:
     """Values where a bin has one number, else searches in the bins, one for each."""
     bins = {rank: histogram.bin_of(rank - before) for rank in ranks}
     if histogram.single:
         return {rank: float(histogram.edges[index]) for rank, index in bins.items()}, []
     return {}, [
-        _Search(search.concept, tuple(r for r in ranks if bins[r] == index), *histogram.bracket_of(index))
+        Search(search.concept, tuple(r for r in ranks if bins[r] == index), *histogram.bracket_of(index))
         for index in sorted(set(bins.values()))
     ]

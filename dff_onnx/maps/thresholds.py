@@ -77,16 +77,23 @@ def set_thresholds(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], thres
     highest = to_numpy(namespace_of(H).max(peaks(H, grids), axis=0)).astype(np.float64)
     if threshold.rule == "fraction":
         return (highest * threshold.fraction).astype(np.float32)
-    return _otsu(H, grids, sizes, highest)
+    return otsu_thresholds(otsu_counts(H, grids, sizes, highest), highest)
 
 
-def _otsu(H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], peaks: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Of histograms from zero to each concept's peak, added up image by image."""
+def otsu_counts(
+    H: Array, grids: Sequence[Grid], sizes: Sequence[Grid], peaks: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Histograms `(k, bins)` from zero to each concept's peak over the set, added up image by image."""
     counts = np.zeros((len(peaks), BINS), np.int64)
     for index, heat in heat_maps(H, grids):
         maps = to_numpy(upsample(heat, sizes[index].height, sizes[index].width))
         for j, peak in enumerate(peaks):
             counts[j] += np.histogram(np.minimum(maps[j], peak), BINS, (0.0, peak or 1.0))[0]
+    return counts
+
+
+def otsu_thresholds(counts: NDArray[np.int64], peaks: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What parts the values of such histograms into two classes of least variance."""
     edges = [np.linspace(0.0, peak or 1.0, BINS + 1) for peak in peaks]
     found = [two_classes_of_counts(count, edge).thresholds[0] for count, edge in zip(counts, edges, strict=True)]
     return np.asarray(found, np.float32)

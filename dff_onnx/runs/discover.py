@@ -43,7 +43,7 @@ from dff_onnx.runs.sharpened import ON, sharpened
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
+class Beside:
     """What concepts are looked at beside.
 
     Attributes:
@@ -101,7 +101,7 @@ def discover(
         ModelError: when the network's activations cannot be factorized.
     """
     folder, settings, progress = Path(folder), settings or Settings(), progress or Silent()
-    _check_together(settings, activations, names, like, scores)
+    check_together(settings, activations, names, like, scores)
     paths, root = walk_pictures(folder), root_of(folder)
     sampled = settings.sample is not None and settings.sample < len(paths)
     chosen = [paths[i] for i in evenly(len(paths), settings.sample)] if settings.sample and sampled else paths
@@ -117,7 +117,7 @@ def discover(
     return on_all(found, paths, activations, _evidence(activations, names), progress, keep)
 
 
-def _check_together(
+def check_together(
     settings: Settings,
     activations: Activations,
     names: ClassNames | None,
@@ -168,7 +168,7 @@ def discover_in(
     progress = progress or Silent()
     if settings.foreground:
         return foreground_in(rows, folder, activations, settings, progress, keep)
-    beside = _Beside(_evidence(activations, names), like)
+    beside = Beside(_evidence(activations, names), like)
     choice = _chosen(rows, settings, progress) if settings.k == "auto" else None
     k = choice.k if choice else int(settings.k)
     settings = replace(settings, k=k)
@@ -238,7 +238,7 @@ def _factorized(
     folder: Path,
     k: int,
     settings: Settings,
-    beside: _Beside,
+    beside: Beside,
     held: Held,
     progress: Progress | None = None,
     missing: Sequence[Path] = (),
@@ -260,8 +260,8 @@ def _factorized(
     return _Set(
         H=H,
         W=W,
-        fit=_fit(fitted, A.shape, k, settings),
-        concepts=_concepts(fitted, thresholds, highest, W, beside),
+        fit=fit_of(fitted, A.shape, k, settings),
+        concepts=concepts_of(fitted, thresholds, highest, W, beside),
         image_peaks=image_peaks,
         heats=heats,
         images=held.images(images_with(seen, relative(image_peaks), found, of_images.tolist()), seen),
@@ -269,13 +269,21 @@ def _factorized(
     )
 
 
-def _concepts(
+def concepts_of(
     fitted: Factorization,
     thresholds: NDArray[np.float32],
     highest: NDArray[np.float32],
     W: NDArray[np.float32],
-    beside: _Beside,
+    beside: Beside,
 ) -> tuple[ConceptFound, ...]:
+    """The concepts of a factorization.
+
+    Args:
+        fitted: it.
+        thresholds, highest: of each concept over the set.
+        W: `(k, c)` on the host.
+        beside: what they are looked at beside.
+    """
     total = sum(fitted.energy) or 1.0
     classes = spoken_for(W, highest, beside.evidence)
     dress = (
@@ -296,7 +304,8 @@ def _concepts(
     )
 
 
-def _fit(fitted: Factorization, shape: tuple[int, int], k: int, settings: Settings) -> Fit:
+def fit_of(fitted: Factorization, shape: tuple[int, int], k: int, settings: Settings) -> Fit:
+    """How a factorization of rows of this shape went."""
     return Fit(
         k=k,
         rows=shape[0],

@@ -45,8 +45,8 @@ def write(discovery: Discovery, out: Path, identity: dict[str, Any], progress: P
     Raises:
         OutputError: when a file cannot be written.
     """
-    tables = identity | _quality(discovery.found)
-    overlays = Overlays(discovery.settings.overlays_of(len(discovery.images)), partial(_drawn, discovery))
+    tables = identity | quality_of(discovery.found)
+    overlays = Overlays(discovery.settings.overlays_of(len(discovery.images)), partial(drawn, discovery))
     pages = _pages(discovery, out, tables)
     images = show_pictures(
         discovery.folder, discovery.paths, discovery.images, out, overlays, pages, progress or Silent()
@@ -98,7 +98,7 @@ def _pages(discovery: Discovery, out: Path, tables: dict[str, Any]) -> Pages | N
     return Pages(report_of(discovery.folder, [level], shown, tables | made_by(found)), out)
 
 
-def _quality(found: Found) -> dict[str, Any]:
+def quality_of(found: Found) -> dict[str, Any]:
     """How good the result is, and its thresholds; pictures that have their own say it in `results.json`."""
     thresholds = {"thresholds": {"values": [concept.threshold for concept in found.concepts]}} if found.concepts else {}
     if found.foreground is not None:
@@ -111,7 +111,14 @@ def _quality(found: Found) -> dict[str, Any]:
     } | thresholds
 
 
-def _drawn(discovery: Discovery, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def drawn(discovery: Discovery, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The overlay of a picture.
+
+    Args:
+        discovery: what was found.
+        index: of the picture.
+        picture: its pixels, 1024 on the longer side at most.
+    """
     found = discovery.found
     concepts = found.concepts_of(found.images[index])
     highest, thresholds = (
