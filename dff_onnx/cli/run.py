@@ -34,7 +34,6 @@ from dff_onnx.cli.options import (
     Overwrite,
     Rectify,
     ReportOf,
-    RunFolder,
     Sample,
     Scale,
     ShortSide,
@@ -60,8 +59,8 @@ class SolverChoice(StrEnum):
 
 
 def run(
-    folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
-    output: RunFolder,
+    folder: Annotated[str, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")],
     model: Network = "compact",
     card: CardFile = None,
     k: Annotated[str | None, typer.Option("-k", help="Number of concepts, or auto. [default: 4]")] = None,
@@ -102,6 +101,10 @@ def run(
     std: Std = None,
     scale: Scale = None,
     channel_order: ChannelOrderOption = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="A Dask scheduler, tcp://host:8786: its workers do it; s3://... may be FOLDER, OUT."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -116,6 +119,7 @@ def run(
 
     The options --mean, --std, --scale and --channel-order are for models that do not say their preprocessing.
     """
+    from dff_onnx.cli.cluster_run import on_cluster
     from dff_onnx.cli.ending import ending
     from dff_onnx.cli.progress import shown, summary
     from dff_onnx.concepts.bank import read_bank
@@ -123,21 +127,13 @@ def run(
     from dff_onnx.runs.run import run as run_folder
     from dff_onnx.runs.settings import Settings
 
-    _refuse_for_foreground(
-        foreground,
-        {
-            "-k": k is not None,
-            "--per-image": per_image,
-            "--threshold": threshold is not RuleChoice.percentile,
-            "--percentile": percentile != 75.0,
-            "--domain": domain is not DomainChoice.input,
-            "--solver": solver is not SolverChoice.coreset,
-            "--seed": seed != 0,
-            "--class-names": class_names is not None,
-            "--like": like is not None,
-            "--faithfulness": faithfulness,
-        },
-    )
+    if foreground:
+        _refuse_for("--foreground", {
+            "-k": k is not None, "--per-image": per_image, "--threshold": threshold is not RuleChoice.percentile,
+            "--percentile": percentile != 75.0, "--domain": domain is not DomainChoice.input,
+            "--solver": solver is not SolverChoice.coreset, "--seed": seed != 0,
+            "--class-names": class_names is not None, "--like": like is not None, "--faithfulness": faithfulness,
+        })  # fmt: skip
     settings = Settings(
         k=_number(k),
         foreground=foreground,
@@ -157,14 +153,22 @@ def run(
             model, layer, progress,
             card=card, device=device, cuda_graph=cuda_graph, preprocessing=preprocessing, sign=sign,
         )  # fmt: skip
-        found = run_folder(
+        found = on_cluster(
+            cluster, folder, output, backbone, (device.value, preprocessing, sign), settings, names=names, like=bank,
+            refused={
+                "--truth": truth is not None, "--faithfulness": faithfulness, "--cuda-graph": cuda_graph,
+                "--memory": memory is not None,
+            },
+            overwrite=overwrite, progress=progress,
+        ) if cluster is not None else run_folder(
             folder, output, backbone, settings,
             names=names, like=bank,
             scores=scores_behind(backbone) if faithfulness else None, truth=truth,
             overwrite=overwrite, memory=memory_of(memory), progress=progress,
         ).found  # fmt: skip
     tell_assumed(backbone)
-    ending(found, output, summary(found, output), as_json)
+    home = Path(output)
+    ending(found, home, summary(found, home).replace(str(home), output), as_json)
 
 
 def _number(k: str | None) -> int | Literal["auto"]:
@@ -177,10 +181,9 @@ def _number(k: str | None) -> int | Literal["auto"]:
     return int(k)
 
 
-def _refuse_for_foreground(foreground: bool, given: dict[str, bool]) -> None:
-    """Options of a factorization, of which there is none."""
+def _refuse_for(mode: str, given: dict[str, bool]) -> None:
+    """Options that have no meaning in a mode: of a factorization where there is none, say."""
     from dff_onnx.errors import UsageError
 
-    named = [option for option, there in given.items() if there]
-    if foreground and named:
-        raise UsageError(f"{named[0]} does not go with --foreground; leave one out")
+    if named := [option for option, there in given.items() if there]:
+        raise UsageError(f"{named[0]} does not go with {mode}; leave one out")

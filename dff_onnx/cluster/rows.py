@@ -113,12 +113,12 @@ class DaskRows:
 
     def each(self, work: Callable[[Part], R]) -> Iterator[R]:
         """See `DistributedRows`."""
-        return fetched(self.client, self.submitted(work))
+        return self.each_with(work, [None] * len(self.extents))
 
-    def submitted(self, work: Callable[[Part], Any]) -> list[Future]:
-        """The tasks of `each`, their results left where they are."""
+    def each_with(self, work: Callable[..., R], own: Sequence[Any]) -> Iterator[R]:
+        """`each` for a function that takes something of each part's own beside it: its pictures, say."""
         sent = self._sent(work)
-        return [self._task(sent, number, self.coefficients[number]) for number in range(len(self.extents))]
+        return fetched(self.client, [self._task(sent, n, self.coefficients[n], one) for n, one in enumerate(own)])
 
     def update(self, work: Callable[[Part], tuple[Array, R]], cold: bool = False) -> Iterator[R]:
         """See `DistributedRows`."""
@@ -134,9 +134,9 @@ class DaskRows:
         """The function as a task's result: it travels once to each worker, with the concepts in it."""
         return self.client.submit(_held, work, pure=False)
 
-    def _task(self, work: Future, number: int, Ht: Future | None) -> Future:
+    def _task(self, work: Future, number: int, Ht: Future | None, own: Any = None) -> Future:
         where = (self.extents[number], self.scale)
-        return self.client.submit(_worked, work, self.loaded[number], where, Ht, pure=False)
+        return self.client.submit(_worked, work, self.loaded[number], where, Ht, own, pure=False)
 
 
 def fetched(client: Client, futures: list[Future]) -> Iterator[Any]:
@@ -170,10 +170,13 @@ def _loaded(part: Loaded | Source) -> Loaded:
     return part if isinstance(part, Loaded) else part()
 
 
-def _worked(work: Callable[[Part], R], part: Loaded | Source, where: tuple[Extent, float], Ht: Array | None) -> R:
+def _worked(
+    work: Callable[..., R], part: Loaded | Source, where: tuple[Extent, float], Ht: Array | None, own: Any
+) -> R:
     extent, scale = where
     rows = _loaded(part).rows.scaled(scale)
     if rows.source.shape[0] != extent.size:
         raise ArrayError(f"A: a part had {extent.size} rows when it was first made, and {rows.source.shape[0]} now")
     with single_threaded_blas():
-        return work(Part(rows, extent.block, extent.row, Ht))
+        here = Part(rows, extent.block, extent.row, Ht)
+        return work(here) if own is None else work(here, own)

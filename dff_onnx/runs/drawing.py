@@ -77,7 +77,7 @@ def show_pictures(
     many = overlays.many if overlays else 0
     names = [f"{OVERLAYS}/{name}" for name in output_names(paths, ".png")[:many]] if many else []
     if overlays:
-        _remove_others(out, names)
+        remove_others(out, names)
     remove_pages(out, pages.files if pages else ())
     reported = frozenset(pages.order if pages else ())
     order = [*(pages.order if pages else ()), *(i for i in range(many) if i not in reported)]
@@ -111,7 +111,7 @@ def _read(path: Path, long_side: int) -> Pixels | None:
         return None
 
 
-def _remove_others(out: Path, names: Sequence[str]) -> None:
+def remove_others(out: Path, names: Sequence[str]) -> None:
     """Overlays of pictures that are no longer in the folder."""
     kept = {out / name for name in names}
     try:

@@ -122,8 +122,8 @@ def test_the_percentile_is_numpys_over_all_values(
 
 def test_a_bracket_that_misses_is_widened(monkeypatch: pytest.MonkeyPatch) -> None:
     passes = []
-    once = percentile_file._pass
-    monkeypatch.setattr(percentile_file, "_pass", lambda *a: passes.append(1) or once(*a))
+    once = percentile_file.counted
+    monkeypatch.setattr(percentile_file, "counted", lambda *a: passes.append(1) or once(*a))
     monkeypatch.setattr(percentile_file, "_lattice", lambda _: np.array([0]))  # a sample of corners alone
     monkeypatch.setattr(percentile_file, "MARGIN", 1e-4)
     H, grids, sizes = random_set(3, 300, 0.2, False)
@@ -144,8 +144,8 @@ def test_a_set_too_large_to_keep_gives_the_same_percentile_from_histograms(
         H = np.ceil(H * levels / H.max()).astype(np.float32)
     expected = set_percentile(H, grids, sizes, percent)
     held: list[int] = []
-    once = percentile_file._Tally.keep
-    monkeypatch.setattr(percentile_file._Tally, "keep", lambda self, v: (once(self, v), held.append(self.held))[0])
+    once = percentile_file.Counted.keep
+    monkeypatch.setattr(percentile_file.Counted, "keep", lambda self, v: (once(self, v), held.append(self.held))[0])
     monkeypatch.setattr(percentile_file, "KEPT", 64)
     monkeypatch.setattr(percentile_file, "SAMPLED", 128)
     np.testing.assert_array_equal(set_percentile(H, grids, sizes, percent), expected)

@@ -1,0 +1,68 @@
+"""`dff-onnx run --cluster`: the same options, another machine's work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dff_onnx.backbone.cut import Sign
+    from dff_onnx.backbone.runtime import Device
+    from dff_onnx.backbone.session import Backbone
+    from dff_onnx.concepts.bank import Bank
+    from dff_onnx.datasets.class_names import ClassNames
+    from dff_onnx.progress import Progress
+    from dff_onnx.records import Preprocessing
+    from dff_onnx.report.found import Found
+    from dff_onnx.runs.settings import Settings
+
+
+def on_cluster(
+    address: str,
+    folder: str,
+    output: str,
+    backbone: Backbone,
+    opening: tuple[Device, Preprocessing | None, Sign],
+    settings: Settings,
+    *,
+    names: ClassNames | None,
+    like: Bank | None,
+    refused: dict[str, bool],
+    overwrite: bool,
+    progress: Progress,
+) -> Found:
+    """A run whose work the workers of a Dask cluster do.
+
+    Args:
+        address: of the scheduler.
+        folder, output: paths or addresses.
+        backbone: the network as it was opened here.
+        opening: device, preprocessing and sign as given: workers open the network so.
+        refused: options that do not go with a cluster, and whether they were given.
+        settings, names, like, overwrite, progress: see `run_on_cluster`.
+
+    Raises:
+        UsageError: when Dask is not here, or an option does not go with it.
+    """
+    from dff_onnx.backbone.cut import SUFFIXES
+    from dff_onnx.errors import UsageError
+
+    if named := [option for option, there in refused.items() if there]:
+        raise UsageError(f"{named[0]} does not go with --cluster; leave one out")
+    try:
+        from dff_onnx.cluster.connect import connected
+        from dff_onnx.cluster.pictures import NetworkFile
+        from dff_onnx.cluster.run import run_on_cluster
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--cluster: needs Dask ({error}): pip install 'dff-onnx[cluster]'") from error
+    device, preprocessing, sign = opening
+    layer = (
+        backbone.fingerprint.layer if sign == "keep" else backbone.fingerprint.layer.removesuffix(f"_{SUFFIXES[sign]}")
+    )
+    network = NetworkFile(
+        backbone.path.resolve(), backbone.fingerprint.model_sha256, layer, device, preprocessing, sign
+    )
+    with connected(address) as client:
+        return run_on_cluster(
+            client, folder, output, backbone, network, settings,
+            names=names, like=like, overwrite=overwrite, progress=progress,
+        )  # fmt: skip

@@ -1,0 +1,146 @@
+"""Pictures and results wherever fsspec reaches: a local path, or an address such as `s3://bucket/folder`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dff_onnx.errors import ImageError, NetworkError, NoImagesError, OutputError, UsageError
+from dff_onnx.files import RUN_MARKER, SUFFIXES, walk_pictures, write_atomically
+
+RUN_FILE = "run.toml"
+
+
+def is_address(place: str) -> bool:
+    """Whether a place is an address for fsspec, not a path.
+
+    >>> is_address("s3://bucket/cats"), is_address("cats")
+    (True, False)
+    """
+    return "://" in place
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """fsspec's file system of an address, and the place in it.
+
+    Raises:
+        UsageError: when fsspec, or the package that it needs for this kind of address, is not here, or it knows no such
+            address.
+    """
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise UsageError(f"{address}: addresses need fsspec: pip install 'dff-onnx[cluster]'") from error
+    try:
+        system, root = url_to_fs(address)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{address}: fsspec cannot open such addresses here ({error})") from error
+    return system, str(root).rstrip("/")
+
+
+def listed(place: str) -> list[Path]:
+    """The pictures of a folder, relative to it, as `walk_pictures` lists and sorts them.
+
+    Args:
+        place: a path, or an address.
+
+    Raises:
+        UsageError: when there is no such folder.
+        NoImagesError: when nothing in it has a picture's suffix.
+        NetworkError: when it cannot be listed.
+    """
+    if not is_address(place):
+        return walk_pictures(Path(place))
+    system, root = file_system(place)
+    try:
+        files = [str(name) for name in system.find(root)]
+        names = [name.removeprefix(root).lstrip("/") for name in files]
+        runs = {Path(name).parent for name in names if Path(name).name == RUN_FILE and _is_run(system, root, name)}
+    except OSError as error:
+        raise NetworkError(
+            f"{place}: cannot be listed ({error}); look at the address and at who may read it"
+        ) from error
+    if not files:
+        raise UsageError(f"{place}: there is no such folder, or it is empty; give a folder of pictures")
+    found = [path for path in map(Path, names) if _is_picture(path) and not runs.intersection(path.parents)]
+    if not found:
+        raise NoImagesError(f"{place}: holds no pictures ({' '.join(sorted(SUFFIXES))})")
+    return sorted(found, key=lambda path: os.fsencode(path.as_posix()))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix[1:].lower() in SUFFIXES and not any(part.startswith(".") for part in path.parts)
+
+
+def _is_run(system: Any, root: str, name: str) -> bool:
+    return bool(system.cat_file(f"{root}/{name}").startswith(RUN_MARKER.encode()))
+
+
+def content_of(place: str, path: Path) -> bytes | None:
+    """A picture's file below an address; None below a path, where it need not be read at once.
+
+    Raises:
+        ImageError: when it cannot be read.
+    """
+    if not is_address(place):
+        return None
+    system, root = file_system(place)
+    try:
+        return bytes(system.cat_file(f"{root}/{path.as_posix()}"))
+    except OSError as error:
+        raise ImageError(path, f"cannot be read ({error.strerror or type(error).__name__})") from error
+
+
+def put(place: str, name: str, data: bytes) -> None:
+    """Writes a file below a place, whole or not at all.
+
+    Raises:
+        OutputError: when it cannot be written.
+    """
+    if not is_address(place):
+        write_atomically(Path(place, name), data)
+        return
+    system, root = file_system(place)
+    try:
+        if not _is_object_store(system):
+            system.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
+        system.pipe_file(f"{root}/{name}", data)
+    except OSError as error:
+        raise OutputError(f"{place}/{name}: cannot be written ({error})") from error
+
+
+def _is_object_store(system: Any) -> bool:
+    """Whether folders are but parts of names there; making one would ask for a bucket."""
+    protocols = (system.protocol,) if isinstance(system.protocol, str) else system.protocol
+    return bool({"s3", "s3a", "gs", "gcs", "abfs", "az", "oss"}.intersection(protocols))
+
+
+def present(place: str) -> list[str]:
+    """Names of all files below an address.
+
+    Raises:
+        OutputError: when they cannot be listed.
+    """
+    system, root = file_system(place)
+    try:
+        return sorted(str(name).removeprefix(root).lstrip("/") for name in system.find(root))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OutputError(f"{place}: cannot be listed ({error})") from error
+
+
+def remove(place: str, names: Sequence[str]) -> None:
+    """Removes files below an address.
+
+    Raises:
+        OutputError: when one cannot be removed.
+    """
+    system, root = file_system(place)
+    try:
+        for name in names:
+            system.rm_file(f"{root}/{name}")
+    except OSError as error:
+        raise OutputError(f"{place}: an earlier file cannot be removed ({error})") from error

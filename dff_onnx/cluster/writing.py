@@ -1,0 +1,182 @@
+"""A run's files: overlays by the workers, all else by the driver from figures, a part's heat maps at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dff_onnx.cluster.finding import Discovered, host_H
+from dff_onnx.cluster.home import Home
+from dff_onnx.cluster.pictures import original
+from dff_onnx.cluster.reading import Spread
+from dff_onnx.cluster.storage import put
+from dff_onnx.concepts.bank import bank_bytes
+from dff_onnx.factorization import Part
+from dff_onnx.files import output_names, write_atomically
+from dff_onnx.maps import heat_map, offsets
+from dff_onnx.progress import Progress
+from dff_onnx.report.found import Found, ImageFound
+from dff_onnx.report.maps_file import Maps
+from dff_onnx.report.overlays import LONG_SIDE, encode_png
+from dff_onnx.report.page.layout import Level
+from dff_onnx.report.page.thumbs import SIDE, reduced
+from dff_onnx.runs.discovery import Discovery
+from dff_onnx.runs.drawing import OVERLAYS
+from dff_onnx.runs.heats import Heats
+from dff_onnx.runs.reporting import Pages, label_command, remove_pages, report_of
+from dff_onnx.runs.seen import Seen
+from dff_onnx.runs.settings import Settings
+from dff_onnx.runs.write import drawn, made_by, quality_of, write_findings
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a worker made of one picture.
+
+    Attributes:
+        overlay: whether it was written.
+        small: the picture for the report, None where it can no longer be read or is in no report.
+        maps: `(k, h, w)` heat maps for the report, likewise.
+    """
+
+    overlay: bool
+    small: Pixels | None
+    maps: Maps | None
+
+
+def write_run(
+    spread: Spread, made: Discovered, settings: Settings, home: Home, tables: dict[str, Any], progress: Progress
+) -> Found:
+    """Writes all files; those of the driver go to `home.local`.
+
+    Args:
+        spread: the pictures, their heat maps on the workers.
+        made: what was found.
+        settings: of the run.
+        home: where.
+        tables: of `run.toml`, those that say what went in.
+        progress: follows the pictures that are drawn.
+
+    Returns:
+        what was found, its images with the paths of their overlays.
+
+    Raises:
+        OutputError: when a file cannot be written.
+    """
+    found, tables = made.found, tables | quality_of(made.found)
+    total = len(found.images)
+    many, shown = settings.overlays_of(total), settings.reported_of(total)
+    maps = dict[int, Maps]()
+    pages = _pages(found, maps, shown, home, tables) if shown else None
+    remove_pages(home.local, pages.files if pages else ())
+    reported = frozenset(pages.order if pages else ())
+    names = [f"{OVERLAYS}/{name}" for name in output_names([one.path for one in spread.pictures], ".png")[:many]]
+    progress.start("drawing", total)
+    done = _all_drawn(spread, made, settings, home, names, reported, progress)
+    maps.update({index: one.maps for index, one in done.items() if one.maps is not None})
+    images = tuple(
+        replace(image, overlay=names[index] if index < many and done[index].overlay else None)
+        for index, image in enumerate(found.images)
+    )
+    if pages:
+        for index in pages.order:
+            pages.add(index, pages.entry(index, done[index].small, images[index].overlay))
+    found = replace(found, images=images)
+    bank = _discovery(found, spread.pictures, settings, made.W, np.zeros((0, len(made.W)), np.float32)).bank()
+    if bank is not None:
+        write_atomically(home.local / "bank.npz", bank_bytes(bank))
+    write_findings(found, _all_maps(spread), home.local, tables)
+    return found
+
+
+def _pages(found: Found, maps: dict[int, Maps], shown: int, home: Home, tables: dict[str, Any]) -> Pages:
+    nothing = np.zeros((len(found.concepts), 1, 1), np.float32)  # pages are laid out before the first map is here
+    level = Level(found, lambda index: maps.get(index, nothing), label_command(found))
+    return Pages(report_of(home.title, [level], shown, tables | made_by(found)), home.local)
+
+
+def _all_maps(spread: Spread) -> Iterator[Maps]:
+    """Heat maps of all pictures, fetched a few parts at a time."""
+    return chain.from_iterable(spread.rows.each_with(part_maps, spread.seen))
+
+
+def part_maps(part: Part, seen: Sequence[Seen]) -> list[Maps]:
+    """The heat maps of a part's pictures."""
+    H, grids = host_H(part), [one.grid for one in seen]
+    return [np.ascontiguousarray(heat_map(H, a, grid)) for a, grid in zip(offsets(grids), grids, strict=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be drawn of a part: its pictures, the names of their overlays (None for none), who is reported."""
+
+    seen: Sequence[Seen]
+    images: Sequence[ImageFound]
+    names: Sequence[str | None]
+    reported: Sequence[bool]
+
+
+def _all_drawn(
+    spread: Spread,
+    made: Discovered,
+    settings: Settings,
+    home: Home,
+    names: Sequence[str],
+    reported: frozenset[int],
+    progress: Progress,
+) -> dict[int, Drawn]:
+    """What became of each picture, by its number."""
+    wanted = [
+        _Wanted(
+            seen,
+            made.found.images[numbers.start : numbers.stop],
+            [names[i] if i < len(names) else None for i in numbers],
+            [i in reported for i in numbers],
+        )
+        for seen, numbers in zip(spread.seen, spread.places, strict=True)
+    ]
+    common = replace(made.found, images=(), failures=())
+    work = partial(part_drawn, common=common, W=made.W, settings=settings, folder=home.folder, out=home.out)
+    done: dict[int, Drawn] = {}
+    for numbers, part in zip(spread.places, spread.rows.each_with(work, wanted), strict=True):
+        done |= dict(zip(numbers, part, strict=True))
+        progress.advance(len(numbers))
+    return done
+
+
+def part_drawn(
+    part: Part, wanted: _Wanted, common: Found, W: NDArray[np.float32], settings: Settings, folder: str, out: str
+) -> list[Drawn]:
+    """Draws and writes the overlays of a part, and makes small what the report shows."""
+    discovery = _discovery(replace(common, images=wanted.images), wanted.seen, settings, W, host_H(part))
+    return [_one(discovery, index, wanted, folder, out) for index in range(len(wanted.seen))]
+
+
+def _one(discovery: Discovery, index: int, wanted: _Wanted, folder: str, out: str) -> Drawn:
+    name, reported = wanted.names[index], wanted.reported[index]
+    if name is None and not reported:
+        return Drawn(False, None, None)
+    maps = np.ascontiguousarray(discovery.heat_map(index)) if reported else None
+    picture = original(folder, wanted.seen[index].path, LONG_SIDE if name else SIDE)
+    if picture is None:
+        return Drawn(False, None, maps)
+    if name is not None:
+        put(out, name, encode_png(drawn(discovery, index, picture)))
+    return Drawn(name is not None, reduced(picture) if reported else None, maps)
+
+
+def _discovery(
+    found: Found, seen: Sequence[Seen], settings: Settings, W: NDArray[np.float32], H: NDArray[np.float32]
+) -> Discovery:
+    none = np.zeros((0, len(W)), np.float32)
+    heats = Heats(H, [one.grid for one in seen])
+    return Discovery(Path(), settings, found, tuple(one.path for one in seen), H, W, none, heats)
