@@ -1,0 +1,143 @@
+"""Runs on a cluster inside this process: the bytes of a run on one machine, wherever pictures and results are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("distributed", reason="needs Dask: pip install 'dff-onnx[cluster]'")
+import fsspec
+from distributed import Client, LocalCluster
+from fake_backbone import Colours
+from workers_networks import Fake
+
+from dff_onnx.cluster.connect import connected
+from dff_onnx.cluster.run import run_on_cluster
+from dff_onnx.errors import NetworkError, NoImagesError, UsageError
+from dff_onnx.images import Resize
+from dff_onnx.maps import Threshold
+from dff_onnx.runs import chunks
+from dff_onnx.runs.run import run
+from dff_onnx.runs.settings import Settings
+
+SMALL = Settings(k=3, resize=Resize("square", 64))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "LEAST", 4)
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    system = fsspec.filesystem("memory")
+    yield "memory://tests"
+    system.rm("/tests", recursive=True)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def uploaded(address: str) -> dict[str, bytes]:
+    system, root = fsspec.core.url_to_fs(address)
+    return {name.removeprefix(root).lstrip("/"): system.cat_file(name) for name in sorted(system.find(root))}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SMALL,
+        replace(SMALL, k=1, solver="hals", threshold=Threshold("otsu"), overlays=5),
+        replace(SMALL, threshold=Threshold("fraction"), overlays="none", report="none"),
+    ],
+    ids=["usual", "otsu", "fraction"],
+)
+def test_a_cluster_writes_the_bytes_of_one_machine(
+    many: Path, tmp_path: Path, client: Client, settings: Settings
+) -> None:
+    run(many, tmp_path / "one", Colours(), settings)
+    found = run_on_cluster(client, str(many), str(tmp_path / "all"), Colours(), Fake(), settings)
+    assert contents(tmp_path / "all") == contents(tmp_path / "one")
+    assert [failure.path for failure in found.failures] == ["05a.png", "99.png"]
+
+
+def test_the_same_call_writes_the_same_again_and_another_is_refused(many: Path, tmp_path: Path, client: Client) -> None:
+    out = tmp_path / "out"
+    run_on_cluster(client, str(many), str(out), Colours(), Fake(), SMALL)
+    first = contents(out)
+    other = replace(SMALL, k=2)
+    with pytest.raises(UsageError, match="other settings"):
+        run_on_cluster(client, str(many), str(out), Colours(), Fake(), other)
+    run_on_cluster(client, str(many), str(out), Colours(), Fake(), SMALL)
+    assert contents(out) == first
+    (many / "17.png").unlink()
+    run_on_cluster(client, str(many), str(out), Colours(), Fake(), SMALL)
+    assert first.keys() - contents(out).keys() == {"overlays/17.png"}
+
+
+def test_pictures_and_results_may_be_at_addresses(many: Path, tmp_path: Path, client: Client, memory: str) -> None:
+    system = fsspec.filesystem("memory")
+    for name, data in contents(many).items():
+        system.pipe_file(f"/tests/in/{name}", data)
+    system.pipe_file("/tests/in/.hidden/a.png", b"")
+    system.pipe_file("/tests/in/run/run.toml", b"# dff-onnx run\n")
+    system.pipe_file("/tests/in/run/overlays/a.png", b"")
+    run_on_cluster(client, f"{memory}/in", f"{memory}/out", Colours(), Fake(), SMALL)
+    run(many, tmp_path / "one", Colours(), SMALL)
+    there, here = uploaded(f"{memory}/out"), contents(tmp_path / "one")
+    assert there.keys() == here.keys()
+    other = {name for name in here if there[name] != here[name]}
+    assert other <= {"run.toml", "report.html"}  # they name the folder
+    assert f'folder = "{memory}/in"' in there["run.toml"].decode()
+
+
+def test_an_earlier_run_at_an_address_is_refused_or_replaced(many: Path, client: Client, memory: str) -> None:
+    out = f"{memory}/out"
+    run_on_cluster(client, str(many), out, Colours(), Fake(), SMALL)
+    fewer = replace(SMALL, overlays=2)
+    with pytest.raises(UsageError, match="other settings"):
+        run_on_cluster(client, str(many), out, Colours(), Fake(), fewer)
+    run_on_cluster(client, str(many), out, Colours(), Fake(), fewer, overwrite=True)
+    assert [name for name in uploaded(out) if name.startswith("overlays/")] == ["overlays/00.png", "overlays/01.png"]
+    fsspec.filesystem("memory").pipe_file("/tests/other/notes.txt", b"mine")
+    with pytest.raises(UsageError, match="holds no run"):
+        run_on_cluster(client, str(many), f"{memory}/other", Colours(), Fake(), SMALL)
+
+
+def test_what_a_cluster_cannot_do_is_said_before_anything_is_read(tmp_path: Path, client: Client) -> None:
+    for settings in (Settings(k="auto"), Settings(per_image=True), Settings(foreground=True), Settings(solver="mu")):
+        with pytest.raises(UsageError, match="--cluster"):
+            run_on_cluster(client, str(tmp_path), str(tmp_path / "out"), Colours(), Fake(), settings)
+    with pytest.raises(UsageError, match="inside"):
+        run_on_cluster(client, "memory://a", "memory://a/out", Colours(), Fake(), SMALL)
+    with pytest.raises(UsageError, match="fsspec cannot open"):
+        run_on_cluster(client, "nosuch://a", str(tmp_path / "out"), Colours(), Fake(), SMALL)
+    with pytest.raises(UsageError, match="no such folder"):
+        run_on_cluster(client, "memory://none", str(tmp_path / "out"), Colours(), Fake(), SMALL)
+
+
+def test_a_folder_without_a_usable_picture_says_so(tmp_path: Path, client: Client) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"nothing")
+    with pytest.raises(NoImagesError, match="not one of 1"):
+        run_on_cluster(client, str(tmp_path / "in"), str(tmp_path / "out"), Colours(), Fake(), SMALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dff_onnx.cluster.connect.PATIENCE", 0.2)
+    with pytest.raises(NetworkError, match=r"127\.0\.0\.1:1"), connected("tcp://127.0.0.1:1"):
+        pass

@@ -1,0 +1,52 @@
+"""Networks as workers open them."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fake_backbone import Colours
+
+
+@dataclass(frozen=True)
+class Fake:
+    """Opens the fake backbone."""
+
+    def __call__(self) -> Colours:
+        return Colours()
+
+
+class Deadly(Colours):
+    """Ends the process that shows it a white picture."""
+
+    def __call__(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        if (pixels == 255).all(axis=(1, 2, 3)).any():
+            os._exit(1)
+        return super().__call__(pixels)
+
+
+@dataclass(frozen=True)
+class OpensDeadly:
+    """Opens it."""
+
+    def __call__(self) -> Deadly:
+        return Deadly()
+
+
+class Slow(Colours):
+    """Takes its time."""
+
+    def __call__(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        time.sleep(0.05)
+        return super().__call__(pixels)
+
+
+@dataclass(frozen=True)
+class OpensSlow:
+    """Opens it."""
+
+    def __call__(self) -> Slow:
+        return Slow()
