@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from fake_backbone import Colours
 
+from dff_onnx.cluster.rows import Loaded
+
 
 @dataclass(frozen=True)
 class Fake:
@@ -50,3 +52,11 @@ class OpensSlow:
 
     def __call__(self) -> Slow:
         return Slow()
+
+
+def row_source(number: int) -> Loaded:
+    """A part of a made matrix."""
+    rng, shared = np.random.default_rng(number), np.random.default_rng(99)
+    W = shared.gamma(0.3, 1, (6, 30))
+    A = rng.gamma(0.3, 1, (3000, 6)) @ W + rng.normal(0, 0.3, (3000, 30)) - 0.3
+    return Loaded(np.maximum(A, 0).astype(np.float32))
