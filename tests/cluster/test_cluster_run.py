@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("distributed", reason="needs Dask: pip install 'dff-onnx[cluster]'")
@@ -16,12 +18,13 @@ from workers_networks import Fake
 
 from dff_onnx.cluster.connect import connected
 from dff_onnx.cluster.run import run_on_cluster
-from dff_onnx.errors import NetworkError, NoImagesError, UsageError
+from dff_onnx.errors import NetworkError, NoImagesError, OutputError, UsageError
 from dff_onnx.images import Resize
-from dff_onnx.maps import Threshold
+from dff_onnx.maps import Crf, Threshold
 from dff_onnx.runs import chunks
 from dff_onnx.runs.run import run
 from dff_onnx.runs.settings import Settings
+from dff_onnx.runs.workplace import RESUME, Workplace
 
 SMALL = Settings(k=3, resize=Resize("square", 64))
 
@@ -117,10 +120,59 @@ def test_an_earlier_run_at_an_address_is_refused_or_replaced(many: Path, client:
         run_on_cluster(client, str(many), f"{memory}/other", Colours(), Fake(), SMALL)
 
 
+class Failing(Colours):
+    """Has no room for the third batch."""
+
+    workers = 1
+
+    def __init__(self) -> None:
+        self._left = 2
+
+    def __call__(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        if not self._left:
+            raise OutputError("no room")
+        self._left -= 1
+        return super().__call__(pixels)
+
+
+def test_a_cluster_ends_what_one_machine_began_and_leaves_nothing_of_it(
+    many: Path, tmp_path: Path, client: Client
+) -> None:
+    run(many, tmp_path / "one", Colours(), SMALL)
+    out = tmp_path / "out"
+    with pytest.raises(OutputError):
+        run(many, out, Failing(), SMALL)
+    assert list((out / RESUME).glob("*.rows"))
+    run_on_cluster(client, str(many), str(out), Colours(), Fake(), SMALL)
+    assert contents(out) == contents(tmp_path / "one")
+
+
+def test_a_folder_that_another_process_works_in_is_refused(many: Path, tmp_path: Path, client: Client) -> None:
+    other = Workplace(tmp_path / "out")
+    with pytest.raises(UsageError, match=r"process \d+ is at work there"):
+        run_on_cluster(client, str(many), str(tmp_path / "out"), Colours(), Fake(), SMALL)
+    other.leave()
+    run_on_cluster(client, str(many), str(tmp_path / "out"), Colours(), Fake(), SMALL)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(k="auto"),
+        Settings(per_image=True),
+        Settings(foreground=True),
+        Settings(solver="mu"),
+        Settings(sample=3),
+        Settings(crf=Crf()),
+    ],
+    ids=["auto", "per image", "foreground", "mu", "sample", "crf"],
+)
+def test_settings_that_a_cluster_has_not_are_refused(settings: Settings, tmp_path: Path, client: Client) -> None:
+    with pytest.raises(UsageError, match="--cluster"):
+        run_on_cluster(client, str(tmp_path), str(tmp_path / "out"), Colours(), Fake(), settings)
+
+
 def test_what_a_cluster_cannot_do_is_said_before_anything_is_read(tmp_path: Path, client: Client) -> None:
-    for settings in (Settings(k="auto"), Settings(per_image=True), Settings(foreground=True), Settings(solver="mu")):
-        with pytest.raises(UsageError, match="--cluster"):
-            run_on_cluster(client, str(tmp_path), str(tmp_path / "out"), Colours(), Fake(), settings)
     with pytest.raises(UsageError, match="inside"):
         run_on_cluster(client, "memory://a", "memory://a/out", Colours(), Fake(), SMALL)
     with pytest.raises(UsageError, match="fsspec cannot open"):
