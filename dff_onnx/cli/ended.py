@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 # Commands that take up what they did before they were ended.
-RESUMED = ("run", "apply", "tree", "index", "models")
+RESUMED = ("run", "apply", "tree", "cam", "index", "models")
 
 
 class EndedError(BaseException):

@@ -26,6 +26,7 @@ from dff_onnx.runs.claim import claimed, identity_of
 from dff_onnx.runs.class_evidence import source_of
 from dff_onnx.runs.class_maps import ClassMaps, make_class_maps
 from dff_onnx.runs.drawing import LEGENDS, Overlays, show_pictures
+from dff_onnx.runs.keep import keep_in
 from dff_onnx.runs.mapping import Mapping
 from dff_onnx.runs.reporting import Pages, report_of
 from dff_onnx.runs.write import made_by, write_findings
@@ -44,7 +45,8 @@ def run_cam(
 ) -> ClassMaps:
     """Maps where a classifier sees its classes, and writes maps, boxes, answers, overlays and the report to `out`.
 
-    The same call on the same `out` writes the same bytes again; other settings on it are refused.
+    The same call on the same `out` writes the same bytes again; other settings on it are refused. A call that was
+    ended, however it was, is taken up by the next: pictures that went through the network do not go again.
 
     Args:
         folder: of pictures, or one picture.
@@ -62,7 +64,8 @@ def run_cam(
     made_of = {"class_names": source_of(names), **mapping.made_of}
     identity = identity_of(folder, settings.to_dict() | made_of, activations.fingerprint)
     with claimed(out, folder, identity, overwrite) as work:
-        made = make_class_maps(folder, activations, mapping, names, settings, progress)
+        keep = keep_in(work.resume, folder, activations)
+        made = make_class_maps(folder, activations, mapping, names, settings, progress, keep)
         work.settle()
         return _write(made, out, identity, progress or Silent())
 

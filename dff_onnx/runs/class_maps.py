@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from dff_onnx.backbone.protocol import Activations
 from dff_onnx.cam.class_maps import ranked_classes
 from dff_onnx.cam.guesses import Guess
 from dff_onnx.datasets.class_names import ClassNames
-from dff_onnx.errors import ImageError, NoImagesError, UsageError
+from dff_onnx.errors import ImageError, UsageError
 from dff_onnx.files import printable, root_of, walk_pictures
 from dff_onnx.images import Picture, read_picture
 from dff_onnx.maps import MaskFound
@@ -27,12 +28,17 @@ from dff_onnx.report.palette import colour, hexadecimal
 from dff_onnx.report.predictions import Prediction
 from dff_onnx.runs.cam_settings import CamSettings
 from dff_onnx.runs.class_evidence import source_of
+from dff_onnx.runs.collect import none_usable, rows_of
 from dff_onnx.runs.crops import Looked, look
 from dff_onnx.runs.discovery import failure_of
+from dff_onnx.runs.gather import Block, Gathered, gathering
+from dff_onnx.runs.heats import Heats
+from dff_onnx.runs.keep import Keep
 from dff_onnx.runs.map_boxes import Boxed, boxed, guesses_of
 from dff_onnx.runs.mapping import Mapping
-from dff_onnx.runs.parts import Batch, in_parts, stacked
+from dff_onnx.runs.parts import BATCH, Batch, in_parts, stacked
 from dff_onnx.runs.seen import Seen
+from dff_onnx.threads import available_cores, in_order
 
 ANSWERS = 5  # of a picture, listed whatever is mapped
 
@@ -54,7 +60,7 @@ class ClassMaps:
     settings: CamSettings
     found: Found
     paths: tuple[Path, ...]
-    maps: tuple[NDArray[np.float32], ...]
+    maps: Sequence[NDArray[np.float32]]
     predictions: tuple[Prediction, ...]
 
     @property
@@ -71,14 +77,14 @@ class _Mapped:
         seen: the picture.
         answers: its best classes.
         classes, scores, shares: the classes that were asked for, their scores and probabilities.
-        maps, shown, boxed: the maps, the class of each (None for one that is of no class), and their boxes.
+        shown, highest, boxed: of each map its class (None for one that is of no class), its highest value, its boxes.
     """
 
     seen: Seen
     answers: tuple[Answer, ...]
     classes: tuple[int, ...]
     shown: tuple[int | None, ...]
-    maps: NDArray[np.float32]
+    highest: tuple[float, ...]
     scores: NDArray[np.float32]
     shares: NDArray[np.float64]
     boxed: tuple[Boxed, ...]
@@ -91,10 +97,11 @@ def make_class_maps(
     names: ClassNames,
     settings: CamSettings | None = None,
     progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> ClassMaps:
     """Asks a classifier about the pictures of a folder, and where it looks.
 
-    Workers take parts of the list side by side, boxes included (`in_parts`). Activations are not kept.
+    Workers take parts of the list side by side (`in_parts`). Activations are not kept.
 
     Args:
         folder: of pictures, or one picture.
@@ -103,26 +110,30 @@ def make_class_maps(
         names: of all classes.
         settings: which classes, and how; the top 5 at 224 x 224 by default.
         progress: follows the pictures.
+        keep: where maps are kept for a run that may be killed; None keeps them in memory.
 
     Raises:
         UsageError: when there is no such folder, or no class of a number that was asked for.
         NoImagesError: when it has no usable picture.
         ModelError: when the network fails.
+        OutputError: when maps cannot be kept.
     """
     folder, settings, progress = Path(folder), settings or CamSettings(), progress or Silent()
     if wrong := [number for number in settings.classes if not 0 <= number < mapping.classes]:
         raise UsageError(f"classes: there is no class {wrong[0]}; the network has 0 to {mapping.classes - 1}")
     paths = walk_pictures(folder)
     progress.start("mapping", len(paths))
-    mapped, failures = list[_Mapped](), list[ImageError]()
     work = _Work(root_of(folder), activations, mapping, names, settings)
-    with single_threaded_blas():
-        for part in in_parts(paths, work.read, work.batch, activations.workers, progress):
-            mapped += (one for batch in part.made for one in batch)
-            failures += (ImageError(path, error.reason) for path, error in part.failures)
-    if not mapped:
-        raise NoImagesError(f"{folder}: not one of {len(paths)} pictures can be used; the first: {failures[0]}")
-    return _gathered(work, mapped, failures)
+    of = {"method": mapping.method, **mapping.made_of, **settings.to_dict()}
+    with single_threaded_blas(), gathering(work.folder, paths, keep, "class-maps", of) as rows:
+        progress.advance(rows.done)
+        for part in in_parts(paths[rows.done :], rows.reading(work.read), work.batch, activations.workers, progress):
+            rows.add(part)
+        values = rows.matrix()
+        if values is None:
+            raise none_usable(folder, rows.failures)
+        maps = Heats(values, [one.grid for one in rows.seen])
+        return _gathered(work, maps, list(_mapped(work, maps, rows)), rows.failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,33 +149,52 @@ class _Work:
     def read(self, path: Path) -> Picture:
         return read_picture(self.folder / path, self.settings.resize)
 
-    def batch(self, batch: Batch[Path]) -> list[_Mapped]:
-        """Pictures of one size."""
+    def batch(self, batch: Batch[Path]) -> Block:
+        """Pictures of one size: maps as rows, and the figures of the best classes and of those that are mapped."""
         looked = look(stacked(batch), self.activations, self.mapping, self.settings)
-        boxes = boxed(looked.maps, [picture.original for _, picture in batch], self.settings)
-        made = []
-        for i, ((path, picture), found) in enumerate(zip(batch, boxes, strict=True)):
-            seen = Seen(path, picture.original, Grid(*picture.pixels.shape[:2]), Grid(*looked.maps.shape[2:]))
-            made.append(self._mapped(seen, looked, i, found))
-        return made
+        grid = Grid(*looked.maps.shape[2:])
+        seen = [Seen(path, one.original, Grid(*one.pixels.shape[:2]), grid) for path, one in batch]
+        best = ranked_classes(looked.probabilities, ANSWERS)
+        figures = [[_figures(looked, i, best[i]), _figures(looked, i, looked.classes[i])] for i in range(len(batch))]
+        return Block(np.ascontiguousarray(rows_of(looked.maps)), seen, figures)
 
-    def _mapped(self, seen: Seen, looked: Looked, i: int, found: tuple[Boxed, ...]) -> _Mapped:
-        scores, shares = looked.scores[i], looked.probabilities[i]
-        best = ranked_classes(shares[None], ANSWERS)[0].tolist()
-        answers = tuple(Answer(c, self.names.names[c], float(scores[c]), float(shares[c])) for c in best)
+    def mapped(self, seen: Seen, figures: Any, maps: NDArray[np.float32], found: tuple[Boxed, ...]) -> _Mapped:
+        """A picture from what was kept of it."""
+        best, (classes, scores, shares) = figures
         return _Mapped(
             seen=seen,
-            answers=answers,
-            classes=tuple(looked.classes[i].tolist()),
-            shown=tuple(looked.classes[i].tolist()) if self.mapping.by_class else (None,),
-            maps=looked.maps[i],
-            scores=scores[looked.classes[i]],
-            shares=shares[looked.classes[i]],
+            answers=tuple(Answer(c, self.names.names[c], score, share) for c, score, share in zip(*best, strict=True)),
+            classes=tuple(classes),
+            shown=tuple(classes) if self.mapping.by_class else (None,),
+            highest=tuple(maps.max(axis=(1, 2)).tolist()),
+            scores=np.asarray(scores, np.float32),
+            shares=np.asarray(shares, np.float64),
             boxed=found,
         )
 
 
-def _gathered(work: _Work, mapped: Sequence[_Mapped], failures: Sequence[ImageError]) -> ClassMaps:
+def _figures(looked: Looked, i: int, classes: NDArray[np.intp]) -> list[list[Any]]:
+    """Classes of a picture, their scores and their probabilities, in plain values that a journal keeps exactly."""
+    return [classes.tolist(), looked.scores[i][classes].tolist(), looked.probabilities[i][classes].tolist()]
+
+
+def _mapped(work: _Work, maps: Heats, rows: Gathered) -> Iterator[_Mapped]:
+    """The pictures with their boxes."""
+
+    def some(part: range) -> list[_Mapped]:
+        here = [np.ascontiguousarray(maps[i]) for i in part]
+        boxes = boxed(here, [rows.seen[i].original for i in part], work.settings)
+        return [
+            work.mapped(rows.seen[i], rows.figures[i], one, found)
+            for i, one, found in zip(part, here, boxes, strict=True)
+        ]
+
+    parts = [range(i, min(i + BATCH, len(maps))) for i in range(0, len(maps), BATCH)]
+    for part in in_order(parts, some, min(len(parts), available_cores())):
+        yield from part
+
+
+def _gathered(work: _Work, maps: Heats, mapped: Sequence[_Mapped], failures: Sequence[ImageError]) -> ClassMaps:
     settings = work.settings
     peaks = _set_peaks(mapped) if not settings.per_image else {}
     names = work.names.apart()
@@ -184,7 +214,7 @@ def _gathered(work: _Work, mapped: Sequence[_Mapped], failures: Sequence[ImageEr
         settings=settings,
         found=found,
         paths=tuple(one.seen.path for one in mapped),
-        maps=tuple(one.maps for one in mapped),
+        maps=maps,
         predictions=tuple(guess for one in mapped for guess in _predictions(one, work)),
     )
 
@@ -193,15 +223,15 @@ def _set_peaks(mapped: Sequence[_Mapped]) -> dict[int | None, float]:
     """The highest value of each class over the pictures that have a map of it."""
     peaks: dict[int | None, float] = defaultdict(float)
     for one in mapped:
-        for number, heat in zip(one.shown, one.maps, strict=True):
-            peaks[number] = max(peaks[number], float(heat.max()))
+        for number, highest in zip(one.shown, one.highest, strict=True):
+            peaks[number] = max(peaks[number], highest)
     return peaks
 
 
 def _image(one: _Mapped, method: str, names: Sequence[str], peaks: dict[int | None, float]) -> ImageFound:
     table, here = [], []
-    for place, (number, heat, found) in enumerate(zip(one.shown, one.maps, one.boxed, strict=True)):
-        own = max(float(heat.max()), 0.0)
+    for place, (number, highest, found) in enumerate(zip(one.shown, one.highest, one.boxed, strict=True)):
+        own = max(highest, 0.0)
         peak = peaks.get(number, own)
         table.append(
             ConceptFound(

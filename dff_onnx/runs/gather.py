@@ -29,12 +29,12 @@ class Block:
     Attributes:
         rows: `(m, c)`, picture after picture.
         seen: the pictures.
-        figures: further ones, one for each picture; none where there are none.
+        figures: further plain values, one for each picture; none where there are none.
     """
 
     rows: Array
     seen: list[Seen]
-    figures: Sequence[float | None] = ()
+    figures: Sequence[Any] = ()
 
 
 class Rows:
@@ -80,7 +80,7 @@ class Gathered:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths, self.seen, self.done = paths, SeenTable(paths), 0
-        self.figures: list[float | None] = []
+        self.figures: list[Any] = []
         self.failures: list[ImageError] = []
         self._rows = Rows(len(paths))
 

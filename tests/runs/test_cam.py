@@ -5,21 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_backbone import Colours
+from killing import contents
+from made_pictures import picture
 from PIL import Image
 from scipy.special import softmax
 
 from dff_onnx.datasets.class_names import ClassNames
-from dff_onnx.errors import ModelError, NoImagesError, UsageError
+from dff_onnx.errors import ModelError, NoImagesError, OutputError, UsageError
 from dff_onnx.images import Resize
 from dff_onnx.linear_head import LinearHead
 from dff_onnx.runs.cam import run_cam
-from dff_onnx.runs.cam_settings import CamSettings
+from dff_onnx.runs.cam_settings import CamSettings, Method
 from dff_onnx.runs.class_maps import ClassMaps, make_class_maps
 from dff_onnx.runs.crops import look
 from dff_onnx.runs.export_masks import export_masks
@@ -55,6 +58,40 @@ def folder(tmp_path: Path) -> Path:
 
 def made(folder: Path, settings: CamSettings = SETTINGS, mapping: Mapping | None = None) -> ClassMaps:
     return make_class_maps(folder, Colours(), mapping or Cam(HEAD), NAMES, settings)
+
+
+class Failing(Colours):
+    """Has no room for one batch more than it is told."""
+
+    workers = 1
+
+    def __init__(self, batches: int) -> None:
+        self._left, self.seen = batches, 0
+
+    def __call__(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        if not self._left:
+            raise OutputError("no room")
+        self._left, self.seen = self._left - 1, self.seen + len(pixels)
+        return super().__call__(pixels)
+
+
+@pytest.mark.parametrize("method", ["cam", "eigen-cam"])
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, replace(SETTINGS, crops=10, resize=Resize("square", 256))], ids=["one", "ten"]
+)
+def test_class_maps_that_were_begun_are_gone_on_with(method: Method, settings: CamSettings, tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for seed in range(14):
+        picture(seed).save(tmp_path / "many" / f"{seed:02}.png")
+    (tmp_path / "many" / "02a.png").write_bytes(b"nothing")
+    mapping, calls = head_mapping(method, HEAD), 3 if settings.crops == 1 else 9
+    run_cam(tmp_path / "many", tmp_path / "whole", Colours(), mapping, NAMES, settings)
+    with pytest.raises(OutputError):
+        run_cam(tmp_path / "many", tmp_path / "out", Failing(calls), mapping, NAMES, settings)
+    rest = Failing(1000)
+    run_cam(tmp_path / "many", tmp_path / "out", rest, mapping, NAMES, settings)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert 0 < rest.seen <= 7 * settings.crops  # of four parts, two at least were kept
 
 
 def files(out: Path) -> dict[str, bytes]:
