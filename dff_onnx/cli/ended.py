@@ -9,6 +9,7 @@ from types import FrameType
 
 # Commands that take up what they did before they were ended.
 RESUMED = ("run", "apply", "tree", "cam", "index", "models")
+RESUMED_EVALUATIONS = ("coseg", "corloc", "parts")  # where they have a folder
 
 
 class EndedError(BaseException):
@@ -34,8 +35,14 @@ class EndedError(BaseException):
             words: that the program was called with.
         """
         again = shlex.join(["dff-onnx", *words])
-        does = "goes on from where it was" if words[:1] and words[0] in RESUMED else "begins it again"
+        does = "goes on from where it was" if _is_taken_up(words) else "begins it again"
         return f"dff-onnx: ended by {signal.Signals(self.number).name}; this {does}: {again}"
+
+
+def _is_taken_up(words: Sequence[str]) -> bool:
+    if words[:1] == ["eval"]:
+        return not {"-o", "--output"}.isdisjoint(words) and not set(RESUMED_EVALUATIONS).isdisjoint(words[1:2])
+    return bool(words) and words[0] in RESUMED
 
 
 def heed_signals() -> None:

@@ -57,7 +57,15 @@ def corloc(
     5011 pictures would take is estimated. Exit code 3 says that some pictures could not be used.
     """
     from dff_onnx.cli.progress import shown
-    from dff_onnx.evaluation import VocChoice, check_evaluation, evaluate, open_boxes, systems_named, voc_2007_time
+    from dff_onnx.evaluation import (
+        VocChoice,
+        check_evaluation,
+        evaluate,
+        kept_in,
+        open_boxes,
+        systems_named,
+        voc_2007_time,
+    )
 
     wanted = systems_named(words(systems), resize_of(size, short_side, long_side))
     voc = VocChoice(image_set, year, voc_filter.value, clean)
@@ -68,6 +76,9 @@ def corloc(
         if output:
             check_evaluation(output, "corloc", opened, backbone, wanted, overwrite)
         start = time.perf_counter()
-        figures = evaluate(opened, backbone, wanted, "corloc", progress)
+        with kept_in(output) as resume:
+            begun = resume is not None and any(resume.glob("*.journal"))
+            figures = evaluate(opened, backbone, wanted, "corloc", progress, resume)
         taken = time.perf_counter() - start
-    scored(figures, output, halves, as_json, voc_2007_time(figures, taken))
+    # What was taken up tells nothing of how long all of it takes.
+    scored(figures, output, halves, as_json, () if begun else voc_2007_time(figures, taken))

@@ -48,7 +48,7 @@ def coseg(
     system. Exit code 3 says that some pictures could not be used.
     """
     from dff_onnx.cli.progress import shown
-    from dff_onnx.evaluation import check_evaluation, evaluate, open_masks, systems_named
+    from dff_onnx.evaluation import check_evaluation, evaluate, kept_in, open_masks, systems_named
 
     wanted = systems_named(words(systems), resize_of(size, short_side, long_side))
     opened = open_masks(dataset, masks, None, words(groups), skip_missing)
@@ -57,5 +57,6 @@ def coseg(
         backbone = network.open(progress)
         if output:
             check_evaluation(output, "coseg", opened, backbone, wanted, overwrite)
-        figures = evaluate(opened, backbone, wanted, "coseg", progress)
+        with kept_in(output) as resume:
+            figures = evaluate(opened, backbone, wanted, "coseg", progress, resume)
     scored(figures, output, halves, as_json)

@@ -104,6 +104,7 @@ def parts(
         check_folder,
         check_plot,
         evaluate_parts,
+        kept_in,
         open_parts,
         parts_identity,
     )
@@ -119,14 +120,13 @@ def parts(
         check_folder(output, parts_identity(opened, plan), overwrite)
     if plot:
         check_plot(plot)
-    with shown() as progress:
+    with shown() as progress, kept_in(output) as resume:
         figures = evaluate_parts(
             opened,
             lambda layer: open_network(
                 model, layer, progress,
                 card=card, device=device, cuda_graph=cuda_graph, preprocessing=preprocessing, sign=sign,
             ),
-            plan,
-            progress,
+            plan, progress, resume,
         )  # fmt: skip
     parts_scored(figures, plot, output, as_json)

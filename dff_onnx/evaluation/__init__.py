@@ -8,7 +8,7 @@ from dff_onnx.evaluation.compare_retrieval import (
     retrieval_comparison_text,
 )
 from dff_onnx.evaluation.duration import voc_2007_time
-from dff_onnx.evaluation.folder import check_evaluation, check_folder, check_plot, write_folder
+from dff_onnx.evaluation.folder import check_evaluation, check_folder, check_plot, kept_in, write_folder
 from dff_onnx.evaluation.group_classes import class_layer
 from dff_onnx.evaluation.ilsvrc import IlsvrcFigures, IlsvrcOpened, IlsvrcScore, evaluate_ilsvrc, open_ilsvrc
 from dff_onnx.evaluation.ilsvrc_text import ilsvrc_json, ilsvrc_markdown, ilsvrc_plot, ilsvrc_terminal
@@ -95,6 +95,7 @@ __all__ = [
     "ilsvrc_markdown",
     "ilsvrc_plot",
     "ilsvrc_terminal",
+    "kept_in",
     "kind_of",
     "markdown",
     "open_boxes",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from dff_onnx.evaluation.scores import Kind
 from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, strict
 from dff_onnx.evaluation.system_settings import settings_by_system
 from dff_onnx.evaluation.systems import System
-from dff_onnx.files import write_atomically
+from dff_onnx.files import PASSING, write_atomically
 from dff_onnx.report.names import shown
+from dff_onnx.runs.workplace import at_work
 
 TABLE, PLOT = "table.md", "plot.svg"
 
@@ -36,7 +38,8 @@ def check_folder(out: Path, identity: Mapping[str, Any], overwrite: bool) -> Non
         OutputError: when it cannot be written.
     """
     try:
-        if out.is_dir() and any(out.iterdir()):
+        # What an evaluation that was ended has kept makes a folder nobody's.
+        if out.is_dir() and any(not path.name.startswith(PASSING) for path in out.iterdir()):
             _refuse_others(out, strict(identity), overwrite)
         out.mkdir(parents=True, exist_ok=True)
         _try_to_write(out)
@@ -58,6 +61,21 @@ def check_plot(path: Path) -> None:
         _try_to_write(path.parent)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another with --plot") from error
+
+
+@contextmanager
+def kept_in(out: Path | None) -> Iterator[Path | None]:
+    """A folder below `out` for what an evaluation keeps until it has ended, where there is an `out`.
+
+    Raises:
+        UsageError: when another process is at work there, naming it.
+        OutputError: when it cannot be written.
+    """
+    if out is None:
+        yield None
+        return
+    with at_work(out) as folder:
+        yield folder
 
 
 def _try_to_write(folder: Path) -> None:

@@ -15,6 +15,7 @@ from dff_onnx.images import Resize, read_picture
 from dff_onnx.progress import Progress
 from dff_onnx.report.found import Failure
 from dff_onnx.runs.collect import Collected, collect
+from dff_onnx.runs.keep import Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +34,26 @@ class Gathered:
 
 
 def gather(
-    group: Group, root: Path, activations: Activations, resize: Resize, progress: Progress
+    group: Group, root: Path, activations: Activations, resize: Resize, progress: Progress, keep: Keep | None = None
 ) -> tuple[Gathered | None, tuple[Failure, ...]]:
     """Runs a group's pictures through the network, sorted by their paths.
 
     Args:
         group: of a data set.
         root: that all its pictures lie below.
-        activations, resize, progress: as in `collect`; the stage is the caller's.
+        activations, resize, progress, keep: as in `collect`; the stage is the caller's.
 
     Returns:
         the pictures, None where not one can be used, and those that cannot be.
 
     Raises:
         DatasetError: when a picture is there twice, or lies outside the root.
-        ModelError: as `collect`.
+        ModelError, OutputError: as `collect`.
     """
     known = _by_path(group, root)
     paths = sorted(known, key=os.fsencode)
     try:
-        rows = collect(root, paths, activations, resize, progress)
+        rows = collect(root, paths, activations, resize, progress, keep)
     except NoImagesError:
         return None, tuple(_reasons(root, paths, resize))
     failures = tuple(_failure(error) for error in rows.failures)

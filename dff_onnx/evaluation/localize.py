@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.datasets import Annotated, Group, Truth
@@ -24,11 +25,17 @@ from dff_onnx.records import Grid
 from dff_onnx.report.found import Failure
 from dff_onnx.report.names import shown
 from dff_onnx.runs.discover import discover_in
+from dff_onnx.runs.keep import keep_in
 from dff_onnx.runs.seen import Seen
 
 
 def evaluate(
-    opened: Opened, activations: Activations, systems: Sequence[System], kind: Kind, progress: Progress | None = None
+    opened: Opened,
+    activations: Activations,
+    systems: Sequence[System],
+    kind: Kind,
+    progress: Progress | None = None,
+    resume: Path | None = None,
 ) -> Figures:
     """Scores systems on a data set, group by group.
 
@@ -42,19 +49,21 @@ def evaluate(
         kind: `coseg`: masks, IoU and CorLoc against the tight box around the mask. `corloc`: boxes; around the mask
             where no boxes are known.
         progress: follows the pictures.
+        resume: a folder for it alone, where activations are kept for an evaluation that may be killed; None for none.
 
     Raises:
         UsageError: when a system makes class maps, and no head looks at these activations.
         NoImagesError: when not one picture can be used.
         DatasetError: when a mask cannot be read, or nothing is known of a picture.
         ModelError: when the network's activations cannot be factorized.
+        OutputError: when activations cannot be kept.
     """
     check_head(activations, systems)
-    work = _Work(opened, activations, tuple(systems), kind, progress or Silent())
+    work = _Work(opened, activations, tuple(systems), kind, progress or Silent(), resume)
     sizes = len({system.settings.resize for system in systems})
     work.progress.start("evaluating", sizes * sum(len(group.pictures) for group in opened.dataset.groups))
-    for group in opened.dataset.groups:
-        work.score(group)
+    for number, group in enumerate(opened.dataset.groups):
+        work.score(group, number)
     if not work.groups:
         first = work.failures[0]
         raise NoImagesError(
@@ -89,20 +98,24 @@ class _Work:
     systems: tuple[System, ...]
     kind: Kind
     progress: Progress
+    resume: Path | None = None
     groups: list[str] = field(default_factory=list)
     scores: dict[str, list[ImageScore]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     classes: list[GroupClass] = field(default_factory=list)
 
-    def score(self, group: Group) -> None:
-        """Takes one group."""
+    def score(self, group: Group, number: int) -> None:
+        """Takes one group, the one with this number."""
+        root, keep = self.opened.root, None
+        if self.resume:
+            keep = keep_in(self.resume, root, self.activations, prefix=f"{number}-")
         gathered: dict[Resize, Gathered | None] = {}
         asked: dict[Resize, Voted] = {}
         found: dict[str, Located] = {}
         for system in self.systems:
             resize = system.settings.resize
             if resize not in gathered:
-                gathered[resize], failures = gather(group, self.opened.root, self.activations, resize, self.progress)
+                gathered[resize], failures = gather(group, root, self.activations, resize, self.progress, keep)
                 self.failures += [failure for failure in failures if failure not in self.failures]
             one = gathered[resize]
             if one is None:

@@ -25,6 +25,7 @@ from dff_onnx.report.labels_file import read_labels
 from dff_onnx.report.names import shown
 from dff_onnx.runs.discover import discover_in
 from dff_onnx.runs.discovery import Discovery
+from dff_onnx.runs.keep import keep_in
 from dff_onnx.runs.settings import Settings
 
 OpenLayer = Callable[[str | None], Activations]
@@ -61,7 +62,11 @@ class PartPlan:
 
 
 def evaluate_parts(
-    opened: Opened, open_layer: OpenLayer, plan: PartPlan, progress: Progress | None = None
+    opened: Opened,
+    open_layer: OpenLayer,
+    plan: PartPlan,
+    progress: Progress | None = None,
+    resume: Path | None = None,
 ) -> PartFigures:
     """Scores concepts on annotated parts.
 
@@ -72,26 +77,28 @@ def evaluate_parts(
         open_layer: from a layer's name to a backbone that ends there.
         plan: what is tried.
         progress: follows the pictures.
+        resume: a folder for it alone, where activations are kept for an evaluation that may be killed; None for none.
 
     Raises:
         UsageError: when labels are for several groups, or k is impossible.
         RefusedError: when labels name a concept or part that is not there.
         NoImagesError: when not one picture can be used.
         DatasetError: when a mask cannot be read.
+        OutputError: when activations cannot be kept.
     """
     groups = opened.dataset.groups
     if plan.labels and len(groups) > 1:
         raise UsageError("--labels: names belong to one factorization; choose one group with --groups")
     if plan.labels:
         read_labels(plan.labels, plan.ks[0])  # a mistake there should not cost the network's time
-    work = _Work(opened, plan, progress or Silent())
+    work = _Work(opened, plan, progress or Silent(), resume)
     work.progress.start("evaluating", len(plan.layers) * sum(len(group.pictures) for group in groups))
     for layer in plan.layers:
         activations = open_layer(layer)
         name = activations.fingerprint.layer
         work.layers.append(LayerUsed(name, activations.fingerprint.to_dict(), activations.device))
-        for group in groups:
-            work.score(group, name, activations)
+        for number, group in enumerate(groups):
+            work.score(group, name, activations, f"{len(work.layers)}-{number}-")
     if not work.parts:
         raise _nothing(opened, work.failures)
     return work.figures()
@@ -112,6 +119,7 @@ class _Work:
     opened: Opened
     plan: PartPlan
     progress: Progress
+    resume: Path | None = None
     layers: list[LayerUsed] = field(default_factory=list)
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
@@ -120,9 +128,11 @@ class _Work:
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def score(self, group: Group, layer: str, activations: Activations) -> None:
-        """One group at one layer."""
-        gathered, failures = gather(group, self.opened.root, activations, self.plan.settings.resize, self.progress)
+    def score(self, group: Group, layer: str, activations: Activations, prefix: str) -> None:
+        """One group at one layer; what is kept of it has names that begin so."""
+        root, resize = self.opened.root, self.plan.settings.resize
+        keep = keep_in(self.resume, root, activations, prefix=prefix) if self.resume else None
+        gathered, failures = gather(group, root, activations, resize, self.progress, keep)
         self.failures += [failure for failure in failures if failure not in self.failures]
         if gathered is None:
             return

@@ -24,11 +24,13 @@ class Keep:
         folder: nobody else writes in it.
         of: what everything that is kept depends on, plain values.
         memory: bytes that activations may take; of more, they stay on disk.
+        prefix: of all names, where several keep something in one folder.
     """
 
     folder: Path
     of: Mapping[str, Any]
     memory: int
+    prefix: str = ""
 
     def rows(self, name: str, of: Mapping[str, Any], take_up: Callable[[Record], bool]) -> RowStore:
         """Rows on disk: see `RowStore`.
@@ -36,10 +38,12 @@ class Keep:
         Raises:
             OutputError: when they cannot be written.
         """
-        return RowStore(self.folder, name, {**self.of, **of}, take_up)
+        return RowStore(self.folder, f"{self.prefix}{name}", {**self.of, **of}, take_up)
 
 
-def keep_in(folder: Path, pictures: Path, activations: Activations, memory: int | None = None) -> Keep:
+def keep_in(
+    folder: Path, pictures: Path, activations: Activations, memory: int | None = None, prefix: str = ""
+) -> Keep:
     """What a run over a folder of pictures keeps.
 
     Args:
@@ -47,6 +51,7 @@ def keep_in(folder: Path, pictures: Path, activations: Activations, memory: int 
         pictures: the folder of pictures.
         activations: the network.
         memory: bytes that activations may take; None for a quarter of the machine's.
+        prefix: of all names, where several keep something in one folder.
     """
     of = {
         "folder": printable(pictures.resolve()),
@@ -54,7 +59,7 @@ def keep_in(folder: Path, pictures: Path, activations: Activations, memory: int 
         "device": activations.device,
         "versions": versions(),
     }
-    return Keep(folder, of, machine_memory() // 4 if memory is None else memory)
+    return Keep(folder, of, machine_memory() // 4 if memory is None else memory, prefix)
 
 
 def stamp_of(path: Path) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from dff_onnx.errors import OutputError, UsageError
+from dff_onnx.errors import NetworkError, OutputError, UsageError
 from dff_onnx.files import PASSING
 from dff_onnx.locks import AGAIN, Lock
 
@@ -57,3 +59,30 @@ class Workplace:
             with contextlib.suppress(FileNotFoundError):  # who had it before left just now
                 return self._lock.take()
         return self._lock.take()
+
+
+@contextmanager
+def at_work(out: Path) -> Iterator[Path]:
+    """A workplace around all the work, for folders that are no run's: gives the folder that things are kept in.
+
+    What is kept goes at a good end, and with errors that would come again.
+
+    Args:
+        out: the folder that results go to.
+
+    Raises:
+        UsageError: when another process is at work there, naming it.
+        OutputError: when it cannot be written.
+    """
+    place = Workplace(out)
+    try:
+        yield place.folder
+    except (OutputError, NetworkError, MemoryError):
+        raise
+    except Exception:
+        place.clear()
+        raise
+    else:
+        place.clear()
+    finally:
+        place.leave()
