@@ -17,7 +17,8 @@ from PIL import Image
 from torture_tier import tiers
 
 # The server and the weights of other folders' tests.
-sys.path += [str(Path(__file__).parents[1] / name) for name in ("zoo", "export")]
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("zoo", "export", "runs")]
+from classifier_networks import POOLED, saved
 from random_weights import weights
 from rough_server import serving
 from weight_files import write
@@ -35,6 +36,20 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         coarse = rng.integers(0, 255, (9, 12, 3), np.uint8)
         Image.fromarray(coarse).resize((640, 480)).save(made / f"{number:02}.jpg")
     return made
+
+
+@pytest.fixture(scope="module")
+def given(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What the words of the commands stand for: pictures and their masks, a bank, a classifier."""
+    made = tmp_path_factory.mktemp("given")
+    (made / "masks").mkdir()
+    mask = np.zeros((480, 640), np.uint8)
+    mask[:240, :240] = 255
+    for picture in pictures.iterdir():
+        Image.fromarray(mask).save(made / "masks" / f"{picture.stem}.png")
+    ended([*PROGRAM, "run", pictures, "-o", made / "run", "--overlays", "none", "--report", "none"])
+    bank, classifier = made / "run" / "bank.npz", saved(POOLED, made)
+    return {"PICTURES": pictures, "MASKS": made / "masks", "BANK": bank, "CLASSIFIER": classifier}
 
 
 def left(out: Path) -> dict[str, bytes]:
@@ -68,28 +83,45 @@ def _command(words: list[str | Path], home: Path) -> list[str | Path]:
 COMMANDS: dict[str, list[str | Path]] = {
     "run": ["run", "PICTURES", "-o", "OUT/run", "--overlays", "5", "--report", "5"],
     "large run": ["run", "PICTURES", "-o", "OUT/run", "--overlays", "5", "--memory", "0", "--sample", "20"],
+    "apply": ["apply", "BANK", "PICTURES", "-o", "OUT/run", "--overlays", "5", "--report", "5"],
+    "cam": ["cam", "PICTURES", "-o", "OUT/run", "--model", "CLASSIFIER", "--overlays", "5", "--report", "5"],
+    "eval": ["eval", "coseg", "PICTURES", "--masks", "MASKS", "-o", "OUT/figures"],
     "index": ["index", "PICTURES", "-o", "OUT/index.db", "--size", "224"],
 }
 
 
-def survive(name: str, pictures: Path, tmp_path: Path, cases: range) -> None:
-    words = [str(word).replace("PICTURES", str(pictures)) for word in COMMANDS[name]]
-    kill_and_resume(list(words), tmp_path, len(cases), cases.start)
+def survive(name: str, given: dict[str, Path], tmp_path: Path, cases: range) -> None:
+    kill_and_resume([given.get(str(word), word) for word in COMMANDS[name]], tmp_path, len(cases), cases.start)
 
 
 @tiers("kill -9 of run")
-def test_a_run_survives_kills(cases: range, pictures: Path, tmp_path: Path) -> None:
-    survive("run", pictures, tmp_path, cases)
+def test_a_run_survives_kills(cases: range, given: dict[str, Path], tmp_path: Path) -> None:
+    survive("run", given, tmp_path, cases)
 
 
 @tiers("kill -9 of a large run")
-def test_a_large_run_survives_kills(cases: range, pictures: Path, tmp_path: Path) -> None:
-    survive("large run", pictures, tmp_path, cases)
+def test_a_large_run_survives_kills(cases: range, given: dict[str, Path], tmp_path: Path) -> None:
+    survive("large run", given, tmp_path, cases)
+
+
+@tiers("kill -9 of apply")
+def test_an_apply_survives_kills(cases: range, given: dict[str, Path], tmp_path: Path) -> None:
+    survive("apply", given, tmp_path, cases)
+
+
+@tiers("kill -9 of cam")
+def test_a_cam_survives_kills(cases: range, given: dict[str, Path], tmp_path: Path) -> None:
+    survive("cam", given, tmp_path, cases)
+
+
+@tiers("kill -9 of eval")
+def test_an_evaluation_survives_kills(cases: range, given: dict[str, Path], tmp_path: Path) -> None:
+    survive("eval", given, tmp_path, cases)
 
 
 @tiers("kill -9 of index")
-def test_an_index_survives_kills(cases: range, pictures: Path, tmp_path: Path) -> None:
-    survive("index", pictures, tmp_path, cases)
+def test_an_index_survives_kills(cases: range, given: dict[str, Path], tmp_path: Path) -> None:
+    survive("index", given, tmp_path, cases)
 
 
 def fetch(tmp_path: Path, kills: int, seed: int) -> None:
