@@ -46,7 +46,7 @@ KINDS: tuple[Kind, ...] = ("fs-egm", "os-egm", "rmac", "dff")
 RANKS = (20, 100)
 EXPANDED = (1, 2, 3, 5, 10, 20, 50)
 OF_IMAGES = tuple(product((4, 6, 8, 12, 20, 50), (1, 2, 3, 5, 10)))
-OF_REGIONS = tuple(product((5, 10, 20, 50, 100, 200), (3, 10, 50, 200)))
+OF_REGIONS = tuple(product((10, 50, 200), (10, 50, 200)))
 WAYS: Mapping[Way, Sequence[tuple[int, int]]] = {
     "none": ((0, 0),),
     "aqe": tuple((0, n) for n in EXPANDED),

@@ -91,7 +91,7 @@ def test_the_same_features_may_be_made_again_and_others_not(folder: Path, tmp_pa
         assert out.read_bytes() == first
     (tmp_path / "deeper").mkdir()
     (folder / "deep").rename(tmp_path / "deeper" / "deep")
-    with pytest.raises(UsageError, match=r"folder .*there"):
+    with pytest.raises(UsageError, match=r"folder: .*there"):
         write_folder_features(tmp_path / "deeper", out, Colours(), SMALL)
     write_folder_features(tmp_path / "deeper", out, Colours(), SMALL, "max", overwrite=True)
     assert read_features(out).pool == "max" and read_features(out).paths == ("deep/6.png",)
