@@ -1,6 +1,6 @@
 """Ranking on the graph of a large made-up collection: how long, how much memory, how good, from 1000 nodes to 500 000.
 
-    python benchmarks/graphs.py [images ...] [--views N] [--faiss]
+    python benchmarks/graphs.py [images ...] [--views N] [--faiss] [--plot FILE]
 
 Images belong to clusters that lie on curves in 128 dimensions, as views of a thing do; each has five regions of which
 two are its thing and three are one of a thousand backgrounds. Queries are regions of views that are not in the
@@ -19,6 +19,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -75,6 +76,7 @@ def main() -> None:
     asked.add_argument("images", type=int, nargs="*", default=[200, 1000, 5000, 20000, 100000])
     asked.add_argument("--views", type=int, default=VIEWS)
     asked.add_argument("--faiss", action="store_true")
+    asked.add_argument("--plot", type=Path)
     told = asked.parse_args()
     print(
         f"{platform.machine()}, 2 cores of an AMD EPYC; Python {platform.python_version()}, NumPy {np.__version__}, "
@@ -84,6 +86,24 @@ def main() -> None:
     for name in each[0].seconds if len(each) > 1 else ():
         x, y = np.log([one.nodes for one in each]), np.log([one.seconds[name] for one in each])
         print(f"{name:<36}seconds ~ nodes ^ {np.polyfit(x, y, 1)[0]:.2f}, over the last step {slope(x, y):.2f}")
+    if told.plot:
+        plot(each, told.plot)
+
+
+def plot(each: list[Figures], file: Path) -> None:
+    """Seconds against nodes, a curve for each step."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for name in each[0].seconds:
+        axes.plot([one.nodes for one in each], [one.seconds[name] for one in each], "o-", ms=4, label=name)
+    axes.set(xscale="log", yscale="log", xlabel="regions", ylabel="seconds")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(file)
 
 
 def slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
