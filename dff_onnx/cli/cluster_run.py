@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dff_onnx.backbone.cut import Sign
-    from dff_onnx.backbone.runtime import Device
     from dff_onnx.backbone.session import Backbone
+    from dff_onnx.cli.network_options import NetworkOptions
     from dff_onnx.concepts.bank import Bank
     from dff_onnx.datasets.class_names import ClassNames
     from dff_onnx.progress import Progress
-    from dff_onnx.records import Preprocessing
     from dff_onnx.report.found import Found
     from dff_onnx.runs.settings import Settings
 
@@ -21,7 +19,7 @@ def on_cluster(
     folder: str,
     output: str,
     backbone: Backbone,
-    opening: tuple[Device, Preprocessing | None, Sign],
+    opened: NetworkOptions,
     settings: Settings,
     *,
     names: ClassNames | None,
@@ -36,7 +34,7 @@ def on_cluster(
         address: of the scheduler.
         folder, output: paths or addresses.
         backbone: the network as it was opened here.
-        opening: device, preprocessing and sign as given: workers open the network so.
+        opened: how it was opened: workers open the network so.
         refused: options that do not go with a cluster, and whether they were given.
         settings, names, like, overwrite, progress: see `run_on_cluster`.
 
@@ -54,12 +52,17 @@ def on_cluster(
         from dff_onnx.cluster.run import run_on_cluster
     except ModuleNotFoundError as error:
         raise UsageError(f"--cluster: needs Dask ({error}): pip install 'dff-onnx[cluster]'") from error
-    device, preprocessing, sign = opening
+    sign = opened.sign
     layer = (
         backbone.fingerprint.layer if sign == "keep" else backbone.fingerprint.layer.removesuffix(f"_{SUFFIXES[sign]}")
     )
     network = NetworkFile(
-        backbone.path.resolve(), backbone.fingerprint.model_sha256, layer, device, preprocessing, sign
+        backbone.path.resolve(),
+        backbone.fingerprint.model_sha256,
+        layer,
+        opened.device.value,
+        opened.preprocessing,
+        sign,
     )
     with connected(address) as client:
         return run_on_cluster(

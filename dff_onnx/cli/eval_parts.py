@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -34,24 +35,16 @@ from dff_onnx.cli.masks_options import (
     crf_of,
     threshold_of,
 )
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Network, open_network
+from dff_onnx.cli.network_options import NetworkOptions, with_network
 from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
     LongSide,
-    Mean,
-    Rectify,
-    Scale,
     ShortSide,
     Size,
-    Split,
-    Std,
-    preprocessing_if_said,
     resize_of,
-    sign_of,
 )
 
 
+@with_network(without=["layer"])
 def parts(
     dataset: Annotated[Path, typer.Argument(help="A tree with parts/, VOC 2010, or pictures with --masks, --parts.")],
     annotations: Annotated[Path | None, typer.Option(help="PASCAL-Part's Annotations_Part, over VOC 2010.")] = None,
@@ -77,19 +70,11 @@ def parts(
     output: Output = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
-    model: Network = "compact",
-    card: CardFile = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
     size: Size = None,
     short_side: ShortSide = None,
     long_side: LongSide = None,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Parts: what each concept turns out to be, and how well.
 
@@ -115,18 +100,12 @@ def parts(
     plan = PartPlan(numbers(k, "-k"), tuple(range(seeds)), words(layers) or (None,), settings, labels)
     voc = VocChoice(image_set, rule=voc_filter.value, clean=clean)
     opened = open_parts(dataset, annotations, part_names, masks, part_masks, words(groups), skip_missing, voc)
-    preprocessing, sign = preprocessing_if_said(mean, std, scale, channel_order), sign_of(rectify, split)
     if output:
         check_folder(output, parts_identity(opened, plan), overwrite)
     if plot:
         check_plot(plot)
     with shown() as progress, kept_in(output) as resume:
         figures = evaluate_parts(
-            opened,
-            lambda layer: open_network(
-                model, layer, progress,
-                card=card, device=device, cuda_graph=cuda_graph, preprocessing=preprocessing, sign=sign,
-            ),
-            plan, progress, resume,
-        )  # fmt: skip
+            opened, lambda layer: replace(network, layer=layer).open(progress), plan, progress, resume
+        )
     parts_scored(figures, plot, output, as_json)

@@ -20,33 +20,25 @@ from dff_onnx.cli.masks_options import (
     crf_of,
     threshold_of,
 )
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network, tell_assumed
+from dff_onnx.cli.network import tell_assumed
+from dff_onnx.cli.network_options import NetworkOptions, with_network
 from dff_onnx.cli.options import (
     AsJson,
-    CardFile,
-    ChannelOrderOption,
     ClassNamesFile,
     LongSide,
-    Mean,
     Memory,
     MinShare,
     Overlays,
     Overwrite,
-    Rectify,
     ReportOf,
     Sample,
-    Scale,
     ShortSide,
     Size,
-    Split,
-    Std,
     Truth,
     class_names_of,
     memory_of,
     overlays_named,
-    preprocessing_if_said,
     resize_of,
-    sign_of,
 )
 
 
@@ -58,18 +50,14 @@ class SolverChoice(StrEnum):
     mu = "mu"
 
 
+@with_network()
 def run(
     folder: Annotated[str, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The run's folder, outside FOLDER.")],
-    model: Network = "compact",
-    card: CardFile = None,
     k: Annotated[str | None, typer.Option("-k", help="Number of concepts, or auto. [default: 4]")] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="The object the pictures share, in place of concepts; --size is 448.")
     ] = False,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
     size: Size = None,
     short_side: ShortSide = None,
     long_side: LongSide = None,
@@ -95,18 +83,14 @@ def run(
     solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.coreset,
     seed: Annotated[int, typer.Option(help="Of the factorization's starts.")] = 0,
     class_names: ClassNamesFile = None,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
     cluster: Annotated[
         str | None,
         typer.Option(help="A Dask scheduler, tcp://host:8786: its workers do it; s3://... may be FOLDER, OUT."),
     ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Find what the pictures of a folder have in common.
 
@@ -146,17 +130,13 @@ def run(
         overlays=overlays_named(overlays),
         report=overlays_named(report, "--report"),
     )  # fmt: skip
-    preprocessing, sign = preprocessing_if_said(mean, std, scale, channel_order), sign_of(rectify, split)
     names, bank = class_names_of(class_names), read_bank(like) if like else None
     with shown() as progress:
-        backbone = open_network(
-            model, layer, progress,
-            card=card, device=device, cuda_graph=cuda_graph, preprocessing=preprocessing, sign=sign,
-        )  # fmt: skip
+        backbone = network.open(progress)
         found = on_cluster(
-            cluster, folder, output, backbone, (device.value, preprocessing, sign), settings, names=names, like=bank,
+            cluster, folder, output, backbone, network, settings, names=names, like=bank,
             refused={
-                "--truth": truth is not None, "--faithfulness": faithfulness, "--cuda-graph": cuda_graph,
+                "--truth": truth is not None, "--faithfulness": faithfulness, "--cuda-graph": network.cuda_graph,
                 "--memory": memory is not None,
             },
             overwrite=overwrite, progress=progress,

@@ -9,25 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dff_onnx.cli.network import CudaGraph, Device, DeviceChoice, Layer, Network, open_network, tell_assumed
+from dff_onnx.cli.network import tell_assumed
+from dff_onnx.cli.network_options import NetworkOptions, with_network
 from dff_onnx.cli.options import (
-    CardFile,
-    ChannelOrderOption,
     LongSide,
-    Mean,
     Overlays,
     Overwrite,
-    Rectify,
     ReportOf,
-    Scale,
     ShortSide,
     Size,
-    Split,
-    Std,
     overlays_named,
-    preprocessing_if_said,
     resize_of,
-    sign_of,
 )
 from dff_onnx.cli.run import SolverChoice
 
@@ -37,18 +29,14 @@ if TYPE_CHECKING:
 MOST_LEVELS = 50
 
 
+@with_network()
 def tree(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, looked through with its subfolders.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The tree's folder, outside FOLDER.")],
-    model: Network = "compact",
-    card: CardFile = None,
     k: Annotated[str, typer.Option("--k", "-k", help="Numbers of concepts: 1..6, or 1,2,4.")] = "1..6",
     like: Annotated[
         Path | None, typer.Option(help="A bank.npz: the level with as many concepts has its names and colours.")
     ] = None,
-    layer: Layer = None,
-    device: Device = DeviceChoice.auto,
-    cuda_graph: CudaGraph = False,
     size: Size = None,
     short_side: ShortSide = None,
     long_side: LongSide = None,
@@ -56,14 +44,10 @@ def tree(
     report: ReportOf = "1000",
     solver: Annotated[SolverChoice, typer.Option(help="mu: the authors' updates.")] = SolverChoice.coreset,
     seed: Annotated[int, typer.Option(help="Of the factorizations' starts.")] = 0,
-    rectify: Rectify = False,
-    split: Split = False,
-    mean: Mean = None,
-    std: Std = None,
-    scale: Scale = None,
-    channel_order: ChannelOrderOption = None,
     overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print tree.json on stdout.")] = False,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Show how the concepts of a folder split as their number grows.
 
@@ -88,13 +72,9 @@ def tree(
         overlays=overlays_named(overlays),
         report=overlays_named(report, "--report"),
     )
-    preprocessing, sign = preprocessing_if_said(mean, std, scale, channel_order), sign_of(rectify, split)
     bank = read_bank(like) if like else None
     with shown() as progress:
-        backbone = open_network(
-            model, layer, progress,
-            card=card, device=device, cuda_graph=cuda_graph, preprocessing=preprocessing, sign=sign,
-        )  # fmt: skip
+        backbone = network.open(progress)
         made = run_tree(folder, output, backbone, ks, settings, like=bank, overwrite=overwrite, progress=progress)
     if as_json:
         typer.echo(tree_json(made.tree, made.found), nl=False)
