@@ -79,6 +79,7 @@ def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: boo
         OutputError: when it cannot be written.
     """
     _judged(out, folder, identity, overwrite)
+    there = out.is_dir()
     place = Workplace(out)
     try:
         new, other = _judged(out, folder, identity, overwrite)  # again: nobody else can change it now
@@ -97,8 +98,9 @@ def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: boo
         place.clear()
     finally:
         place.leave()
-        with contextlib.suppress(OSError):  # it is not empty
-            out.rmdir()
+        if not there:
+            with contextlib.suppress(OSError):  # it is not empty
+                out.rmdir()
 
 
 @dataclass(slots=True)

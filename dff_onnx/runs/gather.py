@@ -106,6 +106,7 @@ class Gathered:
             "seen": [[place[one.path], *_sides(one.original), *_sides(one.input), *_sides(one.grid)] for one in seen],
             "figures": [figure for block in part.made for figure in block.figures],
             "failures": [[place[path], error.reason] for path, error in part.failures],
+            "passing": any(_may_pass(error) for _, error in part.failures),
         }
 
     def _note(self, about: Mapping[str, Any]) -> None:
@@ -165,7 +166,11 @@ class Kept(Gathered):
 
     def _take_up(self, about: Record) -> bool:
         paths = self.paths[self.done : self.done + BATCH]
-        if not paths or about["files"] != digest_of(paths, [stamp_of(self._root / path) for path in paths]):
+        if (
+            not paths
+            or about["passing"]
+            or about["files"] != digest_of(paths, [stamp_of(self._root / path) for path in paths])
+        ):
             return False
         self._note(about)
         return True
@@ -192,6 +197,11 @@ def gathering(
     kept = Kept(root, paths, keep, name, of)
     with kept.store:
         yield kept
+
+
+def _may_pass(error: ImageError) -> bool:
+    """Whether the system kept a file from being read, and not what is in it: another try may do better."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno is not None
 
 
 def _sides(grid: Grid) -> tuple[int, int]:

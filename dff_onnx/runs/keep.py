@@ -11,7 +11,7 @@ from typing import Any
 
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.files import printable
-from dff_onnx.runs.machine import machine_memory, versions
+from dff_onnx.runs.machine import machine_memory, processor, versions
 from dff_onnx.store import RowStore
 from dff_onnx.store.journal import Record
 
@@ -58,6 +58,7 @@ def keep_in(
         "fingerprint": activations.fingerprint.to_dict(),
         "device": activations.device,
         "versions": versions(),
+        "processor": processor(),
     }
     return Keep(folder, of, machine_memory() // 4 if memory is None else memory, prefix)
 

@@ -27,6 +27,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def processor() -> str:
+    """What kind this machine's is: sums of another kind are rounded otherwise."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return f"{platform.machine()} {line.partition(':')[2].strip()}"
+    return f"{platform.machine()} {platform.processor()}"
+
+
 def machine_memory() -> int:
     """Bytes that this process may come to have: the machine's, or its container's."""
     most = UNKNOWN

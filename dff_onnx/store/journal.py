@@ -9,7 +9,9 @@ on that is not whole is cut away when the journal is opened again.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -55,9 +57,21 @@ class Journal:
         self._file.truncate(place)
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """One more; it is there when this returns, whatever becomes of the process."""
+        """One more; it is there when this returns, whatever becomes of the process.
+
+        Raises:
+            OSError: when there is no room for it; those before it stay.
+        """
         text = json.dumps(record, ensure_ascii=True, allow_nan=False).encode()
-        self._file.write(b"%08x %s\n" % (zlib.crc32(text), text))
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            line = memoryview(b"%08x %s\n" % (zlib.crc32(text), text))
+            while line:  # a disk that is all but full takes a part
+                line = line[self._file.write(line) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(end)
+            raise
 
     def close(self) -> None:
         """Closes the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import signal
@@ -18,8 +19,9 @@ from killing import contents, ended, killed, moments, started
 from made_pictures import picture
 from running import SETTINGS
 
-from dff_onnx.errors import ModelError, OutputError, UsageError
-from dff_onnx.images import read_picture
+from dff_onnx.errors import ImageError, ModelError, OutputError, UsageError
+from dff_onnx.images import Picture, Resize, read_picture
+from dff_onnx.runs import collect
 from dff_onnx.runs.run import run
 from dff_onnx.runs.workplace import RESUME
 
@@ -140,6 +142,22 @@ def test_rows_of_pictures_that_changed_are_made_again(begun: Path, many: Path, t
     assert contents(begun) == fresh(many, tmp_path / "fresh")
 
 
+def test_a_picture_that_the_system_kept_from_us_is_tried_again(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path, resize: Resize) -> Picture:
+        if path.name == "02.png":
+            raise ImageError(path, "cannot be opened") from PermissionError(errno.EACCES, "Permission denied")
+        return read_picture(path, resize)
+
+    with monkeypatch.context() as patched, pytest.raises(OutputError):
+        patched.setattr(collect, "read_picture", denied)
+        run(many, tmp_path / "out", Failing(OutputError("no more")), SETTINGS)
+    assert committed(tmp_path / "out") > 4
+    run(many, tmp_path / "out", Colours(), SETTINGS)
+    assert contents(tmp_path / "out") == fresh(many, tmp_path / "fresh")
+
+
 def test_rows_of_another_network_are_not_taken_up(begun: Path, many: Path) -> None:
     class Brighter(Colours):
         device = "cuda"
@@ -167,6 +185,10 @@ def test_a_run_that_cannot_be_leaves_nothing_and_one_without_room_what_it_has(ma
     with pytest.raises(ModelError):
         run(many, tmp_path / "out", Failing(ModelError("no more")), SETTINGS)
     assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ModelError):
+        run(many, tmp_path / "mine", Failing(ModelError("no more")), SETTINGS)
+    assert list((tmp_path / "mine").iterdir()) == []
     with pytest.raises(OutputError):
         run(many, tmp_path / "out", Failing(OutputError("no more")), SETTINGS)
     assert committed(tmp_path / "out") > 0 and not (tmp_path / "out" / RESUME / "lock").exists()
