@@ -43,9 +43,8 @@ def _is_taken_up(words: Sequence[str]) -> bool:
     if any(word.startswith("--cluster") for word in words):
         return False
     if words[:1] == ["eval"]:
-        return any(word.startswith(("-o", "--output")) for word in words) and not set(RESUMED_EVALUATIONS).isdisjoint(
-            words[1:2]
-        )
+        kept = any(word.startswith(("-o", "--output")) for word in words)
+        return kept and not set(RESUMED_EVALUATIONS).isdisjoint(words[1:2])
     return bool(words) and words[0] in RESUMED
 
 

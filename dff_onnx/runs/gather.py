@@ -166,11 +166,8 @@ class Kept(Gathered):
 
     def _take_up(self, about: Record) -> bool:
         paths = self.paths[self.done : self.done + BATCH]
-        if (
-            not paths
-            or about["passing"]
-            or about["files"] != digest_of(paths, [stamp_of(self._root / path) for path in paths])
-        ):
+        stamps = [stamp_of(self._root / path) for path in paths]
+        if not paths or about["passing"] or about["files"] != digest_of(paths, stamps):
             return False
         self._note(about)
         return True
