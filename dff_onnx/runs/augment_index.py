@@ -18,6 +18,7 @@ from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.progress import Progress, Silent
 from dff_onnx.retrieval import augmented, rank
+from dff_onnx.runs.object_votes import VOTES
 from dff_onnx.runs.opened_index import ALPHA, FOLDER, WHITENING, WITH, is_augmented, settings_of
 from dff_onnx.store import Entry, Identity, VectorStore, check_not_empty, open_store, stored_identity, write_store
 
@@ -107,7 +108,7 @@ def _check_target(target: str | Path, source: VectorStore) -> None:
 
 def _keep(source: VectorStore, made: VectorStore) -> None:
     """What the source kept beside its vectors, and which source it was."""
-    kept = {name: source.attachment(name) for name in (WHITENING, FOLDER)} | {MADE_OF: source.state().encode()}
+    kept = {name: source.attachment(name) for name in (WHITENING, FOLDER, VOTES)} | {MADE_OF: source.state().encode()}
     for name, data in kept.items():
         if data is not None and made.attachment(name) != data:
             made.attach(name, data)

@@ -18,10 +18,12 @@ from dff_onnx.report.whitening_file import read_whitening
 from dff_onnx.retrieval import normalized, region_vectors
 from dff_onnx.retrieval.graphs import graph_of, katz_centrality
 from dff_onnx.retrieval.saliency import RegionVotes, cell_vectors, feature_saliency, object_saliency, salient_regions
+from dff_onnx.runs.augment_index import Augmentation, augment_index
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.index import index_folder, plan_index
 from dff_onnx.runs.object_votes import VOTES, ObjectVotes, stored_votes, votes_bytes, votes_sha256
 from dff_onnx.runs.objects import collection_votes, objects
+from dff_onnx.runs.opened_index import settings_of
 from dff_onnx.runs.search import search
 from dff_onnx.runs.whiten import write_whitening
 from dff_onnx.store import VectorStore, open_store, write_store
@@ -195,6 +197,15 @@ def test_what_whitened_the_regions_whitens_what_is_made_of_their_votes(scenes: P
     with open_store(new) as store:
         assert (store.identity.whitening, store.identity.dimensions) == (wanted.whitening, 2)
     assert index_folder(scenes, new, Colours(), plan_index(new)).unchanged == 5
+
+
+def test_an_augmented_index_of_what_comes_back_keeps_the_votes(scenes: Path, tmp_path: Path) -> None:
+    where, moved = tmp_path / "objects.db", tmp_path / "moved.db"
+    found_in(scenes, tmp_path / "out", index=where)
+    augment_index(where, moved, Augmentation(1))
+    with open_store(where) as store, open_store(moved) as made:
+        votes = stored_votes(made, settings_of(made.identity, made.where).votes)
+        assert votes is not None and made.attachment(VOTES) == store.attachment(VOTES)
 
 
 def test_votes_that_are_missing_or_others_are_refused(scenes: Path, tmp_path: Path) -> None:
