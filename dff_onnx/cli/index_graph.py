@@ -33,12 +33,13 @@ def index_graph(
     """
     from dff_onnx.cli.progress import shown
     from dff_onnx.datasets.dataset import counted
-    from dff_onnx.runs.graph_file import write_graph
+    from dff_onnx.runs.graph_file import check_graph_output, write_graph
     from dff_onnx.runs.graph_parts import graph_beside, made_graph_parts
     from dff_onnx.store import open_store
 
     with open_store(index) as store, shown() as progress:
         path = graph_beside(store, of.value, graph)
+        check_graph_output(store, path)
         parts = made_graph_parts(store, of.value, k, rank, offline, progress)
         write_graph(store, path, parts)
     nodes = counted(parts.graph.nodes, "node")

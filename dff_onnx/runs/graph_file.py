@@ -18,6 +18,7 @@ from dff_onnx.errors import RefusedError, StoreError, UsageError
 from dff_onnx.npz_file import Arrays, NpzForm, read_about, read_npz, refusing, write_npz
 from dff_onnx.retrieval.graphs import Spectrum, graph_of_parts, graph_parts
 from dff_onnx.runs.graph_parts import GraphParts
+from dff_onnx.runs.output_file import check_writable
 from dff_onnx.store import VectorStore
 from dff_onnx.store.protocol import Kind
 
@@ -38,6 +39,29 @@ FORM = NpzForm(
 )
 LARGEST_VALUE = 1 + 1e-4  # of an eigenvalue, or of a unit vector, in single precision
 LARGEST_FIGURE = 1e6  # of what has no sharper bound: sums of them stay finite
+
+
+def check_graph_output(store: VectorStore, path: Path) -> None:
+    """Before the work: refuses to write a graph over anything but a graph.
+
+    Args:
+        store: the index.
+        path: to be written; nothing need be there.
+
+    Raises:
+        UsageError: for a folder, the index itself, or a file of another kind.
+        OutputError: when nothing can be written there.
+    """
+    check_writable(path, Path(store.where), option="--graph")
+    if not path.exists():
+        return
+    try:
+        with refusing(path, FORM):
+            read_about(path, FORM)
+    except (RefusedError, UsageError) as error:
+        raise UsageError(
+            f"{path}: is there and holds something else than {FORM.what}; name another file with --graph, or remove it"
+        ) from error
 
 
 def write_graph(store: VectorStore, path: Path, parts: GraphParts) -> None:

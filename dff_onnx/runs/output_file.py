@@ -32,23 +32,28 @@ def check_output(
         _refuse_others(path, wanted, read, what, overwrite)
 
 
-def check_writable(path: Path, *sources: Path) -> None:
+def check_writable(path: Path, *sources: Path, option: str = "-o") -> None:
     """Before the work: refuses what is no place for a file, and to write over what the file is to be made of.
+
+    Args:
+        path: to be written; nothing need be there.
+        sources: files that it is made of.
+        option: that names the file, for messages.
 
     Raises:
         UsageError: for a folder, or one of `sources`.
         OutputError: when nothing can be written there.
     """
     if path.is_dir():
-        raise UsageError(f"{path}: is a folder; give the name of a file with -o")
+        raise UsageError(f"{path}: is a folder; give the name of a file with {option}")
     if path.resolve() in {source.resolve() for source in sources}:
-        raise UsageError(f"{path}: is what the file is to be made of; choose another with -o")
+        raise UsageError(f"{path}: is what the file is to be made of; choose another with {option}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent, prefix=".dff-"):
             pass
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another with -o") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another with {option}") from error
 
 
 def _refuse_others(

@@ -155,6 +155,15 @@ def test_a_graph_is_made_beforehand_and_searched_by(home: Path) -> None:
     assert isinstance(damaged.exception, StoreError) and "index.db.images.graph" in str(damaged.exception)
 
 
+def test_a_graph_is_not_written_over_its_index_or_a_file_of_another_kind(home: Path) -> None:
+    (home / "notes.txt").write_text("mine")
+    for name in ("index.db", "notes.txt", "pictures"):
+        before = (home / name).read_bytes() if (home / name).is_file() else b""
+        ended = command("index-graph", home / "index.db", "--graph", home / name)
+        assert isinstance(ended.exception, UsageError) and "--graph" in str(ended.exception)
+        assert not before or (home / name).read_bytes() == before
+
+
 def test_results_that_cannot_be_read_cost_exit_code_3(home: Path) -> None:
     (home / "pictures" / "red.png").write_bytes(b"nothing")
     words = ["search", home / "index.db", home / "query.png", "--where"]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from fake_backbone import Colours
 
-from dff_onnx.errors import StoreError, UsageError
+from dff_onnx.errors import OutputError, StoreError, UsageError
 from dff_onnx.npz_file import read_npz, write_npz
 from dff_onnx.records import Box
-from dff_onnx.runs.graph_file import FORM, TYPES, read_graph, write_graph
+from dff_onnx.runs.graph_file import FORM, TYPES, check_graph_output, read_graph, write_graph
 from dff_onnx.runs.graph_parts import graph_beside, made_graph_parts
 from dff_onnx.store import Entry, Identity, Stamp, write_store
 
@@ -164,3 +164,15 @@ def test_an_index_on_a_server_needs_a_name() -> None:
     with pytest.raises(UsageError, match="name the graph's file with --graph"):
         graph_beside(Server(), "images")  # type: ignore[arg-type]
     assert graph_beside(Server(), "images", Path("x")) == Path("x")  # type: ignore[arg-type]
+
+
+def test_a_graph_is_written_over_nothing_but_a_graph(store: Any, path: Path, tmp_path: Path) -> None:
+    check_graph_output(store, path)
+    check_graph_output(store, tmp_path / "new.graph")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "alias.db").symlink_to(tmp_path / "i.db")
+    for name in ("notes.txt", "i.db", "alias.db", "."):
+        with pytest.raises(UsageError, match="with --graph"):
+            check_graph_output(store, tmp_path / name)
+    with pytest.raises(OutputError, match="with --graph"):
+        check_graph_output(store, tmp_path / "notes.txt" / "x")
