@@ -50,7 +50,7 @@ def within(picture: Pixels, side: int = SIDE) -> Pixels:
 
 
 def shown_box(box: Box | None, original: tuple[int, int], picture: Pixels) -> Box | None:
-    """A box of a picture of `(height, width)` on a smaller copy of it.
+    """A box of a picture of `(height, width)` on a smaller copy of it; None where nothing of it is inside.
 
     >>> shown_box(Box(0, 10, 400, 21), (100, 400), np.zeros((50, 200, 3), np.uint8))
     Box(x0=0, y0=5, x1=200, y1=11)
@@ -60,4 +60,5 @@ def shown_box(box: Box | None, original: tuple[int, int], picture: Pixels) -> Bo
     height, width = picture.shape[:2]
     down, across = height / original[0], width / original[1]
     x1, y1 = min(width, -int(-box.x1 * across // 1)), min(height, -int(-box.y1 * down // 1))
-    return Box(int(box.x0 * across), int(box.y0 * down), x1, y1)
+    x0, y0 = max(0, int(box.x0 * across)), max(0, int(box.y0 * down))
+    return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None

@@ -68,13 +68,13 @@ class _Writer:
         """What is inside the box."""
         name, heading = printable(Path(region.path)), f"similarity {region.similarity:.3f}"
         read = self._read(region)
-        box = None if read is None else shown_box(region.box, read[1], read[0])
-        if read is None or box is None:
+        if read is None:
             return Tile(name, heading, None, (1, 1))
-        pixels = np.ascontiguousarray(read[0][box.y0 : box.y1, box.x0 : box.x1])
-        if not pixels.size:  # the file is another than was indexed
+        box = shown_box(region.box, read[1], read[0])
+        if box is None:  # the file is another than was indexed
             self.failures[region.path] = "is smaller than it was when it was indexed"
             return Tile(name, heading, None, (1, 1))
+        pixels = np.ascontiguousarray(read[0][box.y0 : box.y1, box.x0 : box.x1])
         write_atomically(file, encode_png(pixels))
         return Tile(name, heading, pixels, pixels.shape[:2])
 

@@ -129,6 +129,18 @@ def test_pictures_that_are_gone_are_told_and_the_others_shown(scenes: Path, tmp_
     assert len(list((tmp_path / "out" / "objects").iterdir())) == 5
 
 
+@pytest.mark.parametrize("size", [(20, 12), (110, 60)])
+def test_pictures_that_became_smaller_are_told_and_the_others_shown(
+    scenes: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    with opened(scenes, tmp_path / "index.db") as store:
+        for name in ("1.png", "3.png", "4.png"):
+            Image.new("RGB", size, RED).save(scenes / name)
+        found = objects(store, Describer(Colours(), SETTINGS), tmp_path / "out").found
+    assert dict(found.failures)["3.png"] == "is smaller than it was when it was indexed"
+    assert "cannot be read" in (tmp_path / "out" / "objects.html").read_text()
+
+
 def test_votes_are_the_regions_of_the_index_with_their_saliency_and_centrality(scenes: Path, tmp_path: Path) -> None:
     with opened(scenes, tmp_path / "index.db") as store:
         votes = collection_votes(store)
