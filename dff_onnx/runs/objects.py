@@ -7,9 +7,8 @@ in common.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +96,7 @@ def objects(
 
     Raises:
         UsageError: for an index of other descriptors; when `out` holds something else; when nobody says where the
-            pictures are.
+            pictures are; for more regions than `index` can keep.
         StoreError: when the index has no regions or is damaged, or `index` is one of other vectors.
         OutputError: when something cannot be written.
     """
@@ -112,35 +111,21 @@ def objects(
         with single_threaded_blas():
             collection = _collection(store)
             found = _found(store, collection, top)
+        # More votes than an index can keep are refused while earlier results are still there.
+        plan = None if index is None else _plan(store, describer.settings, index, collection.votes)
         work.settle()
-        found = write_objects(found, root, out, replace(describer, **_as_os(describer, collection.votes)), progress)
-    if index is None:
+        found = write_objects(found, root, out, describer, collection.votes, progress)
+    if index is None or plan is None:
         return Objects(found)
-    return Objects(found, _indexed(store, describer, root, index, collection.votes, progress))
+    return Objects(found, index_folder(root, index, describer.activations, plan, progress=progress))
 
 
-def _as_os(describer: Describer, votes: ObjectVotes) -> dict[str, Any]:
-    """What makes a describer of `fs-egm` one of `os-egm`."""
-    usual = describer.settings
-    return {
-        "settings": DescriptorSettings("os-egm", usual.size, scales=usual.scales, votes=votes_sha256(votes)),
-        "votes": votes,
-    }
-
-
-def _indexed(
-    store: VectorStore,
-    describer: Describer,
-    root: Path,
-    where: str | Path,
-    votes: ObjectVotes,
-    progress: Progress,
-) -> Indexed:
-    settings: DescriptorSettings = _as_os(describer, votes)["settings"]
-    plan = IndexPlan(
+def _plan(store: VectorStore, usual: DescriptorSettings, where: str | Path, votes: ObjectVotes) -> IndexPlan:
+    """Of an index of `os-egm` descriptors, made of one of `fs-egm`."""
+    settings = DescriptorSettings("os-egm", usual.size, scales=usual.scales, votes=votes_sha256(votes))
+    return IndexPlan(
         stored_identity(where), settings, stored_whitening(store), store.identity.dtype, store.where, votes
     )
-    return index_folder(root, where, describer.activations, plan, progress=progress)
 
 
 def _check_kind(store: VectorStore) -> None:

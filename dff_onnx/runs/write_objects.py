@@ -24,6 +24,7 @@ from dff_onnx.report.search_page import SIDE
 from dff_onnx.report.search_tiles import Tile, search_sheet
 from dff_onnx.runs.collect import checked_activations
 from dff_onnx.runs.descriptors import Describer
+from dff_onnx.runs.object_votes import ObjectVotes
 from dff_onnx.runs.salient_parts import saliency_map
 
 OVERLAYS, CROPS = "overlays", "objects"
@@ -37,13 +38,15 @@ class _Writer:
     Attributes:
         folder: of the pictures.
         out: where files go.
-        describer: of object saliency.
+        describer: reads pictures as the index looks at them.
+        votes: of the collection, for object saliency.
         failures: pictures that could not be read, each once.
     """
 
     folder: Path
     out: Path
     describer: Describer
+    votes: ObjectVotes
     failures: dict[str, str] = field(default_factory=dict)
 
     def shown(self, one: FoundObject) -> ShownObject:
@@ -100,14 +103,13 @@ class _Writer:
         """Object saliency, 1 at the peak; zeros where nobody votes."""
         picture = self.describer.read(self.folder / region.path)
         X = checked_activations(picture.pixels[None], self.describer.activations)
-        votes = self.describer.votes
-        own = None if votes is None else votes.number_of(region.path)
-        heat = np.asarray(to_numpy(saliency_map(X, votes, self.describer.whitening, own)), np.float64)
+        own = self.votes.number_of(region.path)
+        heat = np.asarray(to_numpy(saliency_map(X, self.votes, self.describer.whitening, own)), np.float64)
         return (heat / (heat.max() or 1.0)).astype(np.float32)
 
 
 def write_objects(
-    found: ObjectsFound, folder: Path, out: Path, describer: Describer, progress: Progress
+    found: ObjectsFound, folder: Path, out: Path, describer: Describer, votes: ObjectVotes, progress: Progress
 ) -> ObjectsFound:
     """Writes the files of the objects of a collection.
 
@@ -115,7 +117,8 @@ def write_objects(
         found: the objects.
         folder: of the index's pictures.
         out: a folder that is claimed.
-        describer: of `os-egm`, with the votes of the collection.
+        describer: of the index.
+        votes: of its regions.
         progress: follows the objects.
 
     Returns:
@@ -124,7 +127,7 @@ def write_objects(
     Raises:
         OutputError: when a file cannot be written.
     """
-    writer = _Writer(folder, out, describer)
+    writer = _Writer(folder, out, describer, votes)
     progress.start("drawing", len(found.objects))
     shown = list[ShownObject]()
     with single_threaded_blas():

@@ -18,6 +18,7 @@ from dff_onnx.report.whitening_file import read_whitening
 from dff_onnx.retrieval import normalized, region_vectors
 from dff_onnx.retrieval.graphs import graph_of, katz_centrality
 from dff_onnx.retrieval.saliency import RegionVotes, cell_vectors, feature_saliency, object_saliency, salient_regions
+from dff_onnx.runs import object_votes
 from dff_onnx.runs.augment_index import Augmentation, augment_index
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.index import index_folder, plan_index
@@ -134,7 +135,7 @@ def test_pictures_that_became_smaller_are_told_and_the_others_shown(
     scenes: Path, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     with opened(scenes, tmp_path / "index.db") as store:
-        for name in ("1.png", "3.png", "4.png"):
+        for name in ("0.png", "1.png", "2.png", "3.png", "4.png"):
             Image.new("RGB", size, RED).save(scenes / name)
         found = objects(store, Describer(Colours(), SETTINGS), tmp_path / "out").found
     assert dict(found.failures)["3.png"] == "is smaller than it was when it was indexed"
@@ -218,6 +219,17 @@ def test_an_augmented_index_of_what_comes_back_keeps_the_votes(scenes: Path, tmp
     with open_store(where) as store, open_store(moved) as made:
         votes = stored_votes(made, settings_of(made.identity, made.where).votes)
         assert votes is not None and made.attachment(VOTES) == store.attachment(VOTES)
+
+
+def test_more_votes_than_an_index_can_keep_are_drawn_and_refused_only_for_an_index(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_votes, "FORM", replace(object_votes.FORM, largest=2**20 + 16))
+    found_in(scenes, tmp_path / "out")
+    with pytest.raises(UsageError, match="more than an index of os-egm descriptors can keep"):
+        found_in(scenes, tmp_path / "out", top=1, overwrite=True, index=tmp_path / "objects.db")
+    assert not (tmp_path / "objects.db").exists()
+    assert len(json.loads((tmp_path / "out" / "objects.json").read_text())["objects"]) == 2
 
 
 def test_votes_that_are_missing_or_others_are_refused(scenes: Path, tmp_path: Path) -> None:
