@@ -10,6 +10,21 @@ from dff_onnx.errors import ImageError
 from dff_onnx.store import ImageRecord, Stamp
 
 
+def name_in(path: Path, folder: Path | None) -> str | None:
+    """A picture's path in an index of a folder, None where it does not lie there, or nobody knows the folder.
+
+    >>> name_in(Path("pictures/birds/1.jpg"), Path("pictures"))
+    'birds/1.jpg'
+    """
+    if folder is None:
+        return None
+    try:
+        place, root = path.resolve(), folder.resolve()
+    except OSError:
+        return None
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else None
+
+
 @dataclass(frozen=True, slots=True)
 class OwnPicture:
     """A query's own picture.

@@ -15,7 +15,7 @@ from dff_onnx.errors import ImageError, StoreError, UsageError
 from dff_onnx.report.search_found import Part, SearchFound, SearchResult
 from dff_onnx.retrieval import alpha_expansion, average_expansion, rank
 from dff_onnx.runs.descriptors import Describer
-from dff_onnx.runs.own_picture import OwnPicture
+from dff_onnx.runs.own_picture import OwnPicture, name_in
 from dff_onnx.runs.rerank import COUNTED, EXPANSIONS, OF_REGIONS, Rerank, Reranked, reranked
 from dff_onnx.runs.search_approximate import approximate_images, approximate_regions
 from dff_onnx.runs.search_regions import best_images
@@ -105,7 +105,8 @@ def search(
         query: a picture or a part of one; its box is told of each result where regions are searched.
         settings: by default the ten most similar images.
         also, without: further parts, wanted and not.
-        folder: that the index's paths are relative to: tells whether the query is in it.
+        folder: that the index's paths are relative to: tells whether the query is in it, and with `os-egm`, whose
+            votes do not count.
         graph: a file of `dff-onnx index-graph`; by default that beside the index, where it is needed or there is one.
 
     Raises:
@@ -122,7 +123,7 @@ def search(
     check_not_empty(store)
     if settings.regions or settings.rerank in OF_REGIONS:
         check_not_empty(store, "regions")
-    described = [vectors_of(describer, part) for part in (query, *also, *without)]
+    described = [vectors_of(describer, part, name_in(part.path, folder)) for part in (query, *also, *without)]
     vectors, parts = [vector for vector, _ in described], described[0][1]
     _check_width(vectors[0], store)
     own = OwnPicture.of(query.path, folder) if settings.exclude_self else None
@@ -152,14 +153,19 @@ def vector_of(describer: Describer, part: Part) -> Floats:
     return vectors_of(describer, part)[0]
 
 
-def vectors_of(describer: Describer, part: Part) -> tuple[Floats, Floats]:
+def vectors_of(describer: Describer, part: Part, name: str | None = None) -> tuple[Floats, Floats]:
     """The descriptor of a picture or a part, `(d,)`, and those of its regions, `(p, d)`: itself where it has none.
+
+    Args:
+        describer: makes it.
+        part: the picture, or the part.
+        name: of its picture in the index, see `Describer.describe`.
 
     Raises:
         ImageError: when the picture cannot be read, or shows the network nothing.
         UsageError: for a box or a concept that is not there.
     """
-    described = describer.describe(describer.read(part.path, part.box))
+    described = describer.describe(describer.read(part.path, part.box), name)
     vector = described.vector
     if part.concept is not None:
         if not 0 <= part.concept < len(described.parts):

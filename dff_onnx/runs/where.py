@@ -27,6 +27,7 @@ from dff_onnx.retrieval.where import By
 from dff_onnx.runs.collect import collect_with
 from dff_onnx.runs.descriptors import Describer
 from dff_onnx.runs.discovery import regions_in
+from dff_onnx.runs.own_picture import name_in
 from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
 
@@ -132,7 +133,7 @@ def where(
             f"--where: layer {describer.activations.fingerprint.layer!r} says one thing of a whole picture and not "
             "where in it; search an index of a layer with a grid"
         )
-    made = located(rows.A, rows.seen, inside(asked_box(query, describer), rows.seen[0]), settings)
+    made = located(rows.A, rows.seen, inside(asked_box(query, describer, folder), rows.seen[0]), settings)
     boxes = dict(zip((one.path for one in made.seen[1:]), made.boxes[1:], strict=True))
     told = replace(
         found,
@@ -144,11 +145,15 @@ def where(
     return told, made
 
 
-def asked_box(part: Part, describer: Describer) -> Box | None:
-    """What was asked for, in pixels of the query's file: a box, that of a concept, or None for all of it."""
+def asked_box(part: Part, describer: Describer, folder: Path | None = None) -> Box | None:
+    """What was asked for, in pixels of the query's file: a box, that of a concept, or None for all of it.
+
+    `folder` is that of the index, where it is known: a concept has the number that the search gave it.
+    """
     if part.concept is None:
         return part.box
-    own = describer.describe(describer.read(part.path, part.box)).boxes[part.concept]
+    described = describer.describe(describer.read(part.path, part.box), name_in(part.path, folder))
+    own = described.boxes[part.concept]
     left, top = (part.box.x0, part.box.y0) if part.box else (0, 0)
     return Box(own.x0 + left, own.y0 + top, own.x1 + left, own.y1 + top)
 

@@ -13,6 +13,7 @@ from fake_backbone import Colours
 from PIL import Image
 
 from dff_onnx.errors import StoreError, UsageError
+from dff_onnx.records import Box
 from dff_onnx.report.search_found import Part
 from dff_onnx.report.whitening_file import read_whitening
 from dff_onnx.retrieval import normalized, region_vectors
@@ -26,6 +27,7 @@ from dff_onnx.runs.object_votes import VOTES, ObjectVotes, stored_votes, votes_b
 from dff_onnx.runs.objects import collection_votes, objects
 from dff_onnx.runs.opened_index import settings_of
 from dff_onnx.runs.search import search
+from dff_onnx.runs.where import asked_box
 from dff_onnx.runs.whiten import write_whitening
 from dff_onnx.store import VectorStore, open_store, write_store
 
@@ -257,6 +259,28 @@ def test_a_picture_of_the_collection_has_no_votes_from_its_own_regions_and_a_que
     assert all(box.x0 > 60 for box in own.boxes) and all(box.x1 < 100 for box in query.boxes)
     # An index knows its pictures by their names.
     assert describer.describe(picture, "other.png").boxes == query.boxes
+
+
+@pytest.mark.parametrize("box", [None, Box(0, 0, 160, 96)])
+def test_a_query_out_of_the_collection_has_no_votes_from_its_own_regions(
+    scenes: Path, tmp_path: Path, box: Box | None
+) -> None:
+    scene(scenes / "4.png", (RED, 120, 56), (BLUE, 8, 16), (BLUE, 56, 16))  # blue comes back in this picture alone
+    where = tmp_path / "objects.db"
+    found_in(scenes, tmp_path / "out", index=where)
+    plan = plan_index(where)
+    assert plan.votes is not None
+    describer = Describer(Colours(), plan.settings, None, plan.votes)
+    (tmp_path / "link").symlink_to(scenes)
+    with open_store(where) as store:
+        for folder, picture in ((scenes, tmp_path / "link"), (tmp_path / "link", scenes)):
+            found = search(store, describer, Part(picture / "4.png", box), folder=folder)
+            assert {one.path: one.score for one in found.results}["4.png"] > 0.9999
+        elsewhere = search(store, describer, Part(scenes / "4.png", box))
+        assert {one.path: one.score for one in elsewhere.results}["4.png"] < 0.99
+    described = describer.describe(describer.read(scenes / "4.png"), "4.png")
+    concept = Part(scenes / "4.png", box, concept=0)
+    assert asked_box(concept, describer, scenes) == described.boxes[0] != asked_box(concept, describer)
 
 
 def test_where_nobody_votes_regions_are_those_of_feature_saliency(scenes: Path) -> None:

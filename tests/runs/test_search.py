@@ -83,7 +83,7 @@ class Fixed:
     def read(self, path: Path, _box: Box | None = None) -> Any:
         return path
 
-    def describe(self, _picture: Any) -> Any:
+    def describe(self, _picture: Any, _name: str | None = None) -> Any:
         return self
 
     @property
