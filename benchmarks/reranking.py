@@ -38,6 +38,7 @@ from dff_onnx.retrieval import learn_whitening, normalized
 from dff_onnx.retrieval.graphs import graph_of, katz_centrality
 from dff_onnx.retrieval.saliency import RegionVotes
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings, Kind
+from dff_onnx.runs.graph_ranking import query_parts
 from dff_onnx.runs.object_votes import ObjectVotes
 from dff_onnx.runs.objects import NEIGHBOURS
 
@@ -101,7 +102,7 @@ def described(data: Path, backbone: Backbone) -> Iterator[tuple[Kind, Collection
             salient = describer if kind == "fs-egm" else salient
         found = [describer.describe(describer.read(path), str(path)) for _, path in pictures]
         # A picture in which nothing stands out is a region of its own.
-        regions = [one.parts if len(one.parts) else one.vector[None] for one in found]
+        regions = [query_parts(one.vector, one.parts) for one in found]
         yield kind, Collection(groups, Vectors(np.stack([one.vector for one in found]), regions))
 
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from dff_onnx.arrays.helpers import row_blocks
 from dff_onnx.errors import UsageError
 from dff_onnx.retrieval import alpha_expansion, average_expansion, rank
-from dff_onnx.retrieval.graphs import region_matches
 from dff_onnx.runs.graph_parts import Nodes, parts_of_nodes
-from dff_onnx.runs.graph_ranking import GraphRanking
+from dff_onnx.runs.graph_ranking import GraphRanking, matched, query_parts
 from dff_onnx.runs.rerank import COUNTED
 from dff_onnx.store.protocol import Kind
 
@@ -124,7 +123,8 @@ def rankings(how: Reranking, queries: Vectors, images: Vectors) -> Iterator[Orde
         return
     score = _matched(images) if how.way == "rmatch" else _on_graph(how, images)
     for at, similar in enumerate(rankings(Reranking(), queries, images)):
-        scores = score(queries.parts[at] if how.by_regions else queries.whole[at : at + 1])
+        whole = queries.whole[at]
+        scores = score(query_parts(whole, queries.parts[at]) if how.by_regions else whole[None])
         # Of equal scores, as those of what the graph does not reach, the more similar comes first.
         yield similar[np.argsort(-scores[similar], kind="stable")]
 
@@ -141,10 +141,12 @@ def _expanded(how: Reranking, queries: Floats, images: Floats) -> Floats:
 
 def _matched(images: Vectors) -> Score:
     nodes = Nodes.of_regions(images.parts)
-    return lambda query: np.asarray(region_matches(query, nodes.vectors, nodes.owners, len(nodes.images)))
+    return lambda query: matched(nodes, query)
 
 
 def _on_graph(how: Reranking, images: Vectors) -> Score:
+    if how.by_regions and not any(map(len, images.parts)):
+        return lambda _query: np.zeros(len(images.parts))  # there is nothing to make a graph of
     kind: Kind = "regions" if how.by_regions else "images"
     nodes = Nodes.of_regions(images.parts) if how.by_regions else Nodes.of_images(images.whole)
     spectral = how.way.endswith("fsr")

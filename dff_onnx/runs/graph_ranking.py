@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dff_onnx.retrieval import rank
-from dff_onnx.retrieval.graphs import PooledSpectrum, diffuse, pooled_scores, query_vector, spectral_scores
+from dff_onnx.retrieval.graphs import (
+    PooledSpectrum,
+    diffuse,
+    pooled_scores,
+    query_vector,
+    region_matches,
+    spectral_scores,
+)
 from dff_onnx.retrieval.graphs.diffusion import ALPHA
 from dff_onnx.runs.graph_parts import GraphParts, Nodes
 
@@ -18,6 +25,29 @@ GraphWay = Literal["diffusion", "fsr", "offline"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+
+
+def query_parts(vector: Floats, parts: Floats) -> Floats:
+    """What a query asks with where regions are asked for: its parts, or itself where nothing of it stands out.
+
+    Args:
+        vector: `(d,)`.
+        parts: `(p, d)`; those of zeros say nothing.
+
+    >>> query_parts(np.ones(2, np.float32), np.zeros((3, 2), np.float32)).tolist()
+    [[1.0, 1.0]]
+    """
+    there = parts[parts.any(axis=1)]
+    return there if len(there) else vector[None]
+
+
+def matched(nodes: Nodes, parts: Floats) -> Doubles:
+    """Images' scores `(m,)` by their regions, one by one, for the parts `(p, d)` of a query; see `region_matches`.
+
+    Rounded to single precision, so that no library's order of summation decides between equals.
+    """
+    scores = region_matches(parts, nodes.vectors, nodes.owners, len(nodes.images))
+    return np.asarray(scores, np.float32).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

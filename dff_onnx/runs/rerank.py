@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from dff_onnx.errors import UsageError
 from dff_onnx.retrieval import rank
-from dff_onnx.retrieval.graphs import region_matches
 from dff_onnx.retrieval.graphs.diffusion import ALPHA
 from dff_onnx.runs.graph_file import command, read_graph
 from dff_onnx.runs.graph_parts import GraphParts, Nodes, graph_beside, parts_of_nodes
-from dff_onnx.runs.graph_ranking import GraphRanking
+from dff_onnx.runs.graph_ranking import GraphRanking, matched
 from dff_onnx.store import VectorStore
 from dff_onnx.store.protocol import Kind
 
@@ -75,10 +74,7 @@ def reranked(
     kind: Kind = "regions" if regions or way in OF_REGIONS else "images"
     nodes = Nodes.of(store, kind)
     if way == "rmatch":
-        scores = region_matches(parts, nodes.vectors, nodes.owners, len(nodes.images))
-        # Rounded, so that no library's order of summation decides between equals.
-        rounded = np.asarray(scores, np.float32).astype(np.float64)
-        return Reranked(nodes.images, rounded, {"of": kind, "query_regions": len(parts)})
+        return Reranked(nodes.images, matched(nodes, parts), {"of": kind, "query_regions": len(parts)})
     counted = counted or COUNTED["regional" if kind == "regions" else "diffusion"]
     made, told = _prepared(store, kind, graph, way), "prepared"
     if made is None:

@@ -15,6 +15,7 @@ from dff_onnx.errors import ImageError, StoreError, UsageError
 from dff_onnx.report.search_found import Part, SearchFound, SearchResult
 from dff_onnx.retrieval import alpha_expansion, average_expansion, rank
 from dff_onnx.runs.descriptors import Describer
+from dff_onnx.runs.graph_ranking import query_parts
 from dff_onnx.runs.own_picture import OwnPicture, name_in
 from dff_onnx.runs.rerank import COUNTED, EXPANSIONS, OF_REGIONS, Rerank, Reranked, reranked
 from dff_onnx.runs.search_approximate import approximate_images, approximate_regions
@@ -174,8 +175,7 @@ def vectors_of(describer: Describer, part: Part, name: str | None = None) -> tup
         vector = described.parts[part.concept]
     if not vector.any():
         raise ImageError(part.path, "shows the network nothing that could be searched for; take another part of it")
-    regions = described.parts[described.parts.any(axis=1)] if part.concept is None else described.parts[:0]
-    return vector, regions if len(regions) else vector[None]
+    return vector, query_parts(vector, described.parts if part.concept is None else described.parts[:0])
 
 
 def _check_width(vector: Floats, store: VectorStore) -> None:

@@ -78,6 +78,37 @@ def test_what_the_graph_does_not_reach_comes_by_similarity() -> None:
     assert order.tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("way", ["rmatch", "regional", "regional-fsr"])
+def test_a_query_without_parts_asks_with_itself(way: Any) -> None:
+    V, _ = curves()
+    images = Vectors(V, [np.stack([v, v]) for v in V])
+    how = Reranking(way, neighbours=6, entries=3)
+    expected = rankings(how, Vectors(V[3:5], [V[3:4], V[4:5]]), images)
+    zeros = np.zeros((2, V.shape[1]), np.float32)
+    for order, wanted in zip(rankings(how, Vectors(V[3:5], [V[:0], zeros]), images), expected, strict=True):
+        assert order.tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize("way", ["rmatch", "regional", "regional-fsr"])
+def test_an_image_without_parts_is_ranked_with_the_others(way: Any) -> None:
+    V, _ = curves()
+    images = Vectors(V, [V[:0], *(v[None] for v in V[1:])])
+    for order in rankings(Reranking(way, neighbours=6, entries=3), images, images):
+        assert sorted(order.tolist()) == list(range(len(V)))
+    nothing = Vectors(V, [V[:0]] * len(V))
+    assert [order.tolist() for order in rankings(Reranking(way), nothing, nothing)] == [
+        order.tolist() for order in rankings(Reranking(), nothing, nothing)
+    ]
+
+
+def test_matches_that_differ_by_less_than_single_precision_are_equal_as_in_a_search() -> None:
+    query = np.array([[1, 1e-3]], np.float32)
+    parts = [np.array([[0.5, 0]], np.float32), np.array([[0.5, 1e-6]], np.float32)]  # the second by 1e-9 more
+    images = Vectors(np.array([[1, 0], [0, 1]], np.float32), parts)
+    [order] = rankings(Reranking("rmatch"), Vectors(query, [query]), images)
+    assert order.tolist() == [0, 1]
+
+
 def test_rows_of_a_table_are_named_after_their_way(tmp_path: Path) -> None:
     root = write_scenes(tmp_path / "scenes", 4)
     ways = tuple(Reranking.parsed(word, neighbours=4, entries=3) for word in WAYS)
