@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from dff_onnx.arrays.sparse import Sparse
-from dff_onnx.errors import RefusedError, StoreError, UsageError
+from dff_onnx.errors import DffError, RefusedError, StoreError, UsageError
 from dff_onnx.npz_file import Arrays, NpzForm, read_about, read_npz, refusing, write_npz
 from dff_onnx.retrieval.graphs import Spectrum, graph_of_parts, graph_parts
-from dff_onnx.runs.graph_parts import GraphParts
+from dff_onnx.runs.graph_parts import NEIGHBOURS, GraphParts, graph_beside, usual_neighbours
 from dff_onnx.runs.output_file import check_writable
 from dff_onnx.store import VectorStore
 from dff_onnx.store.protocol import Kind
@@ -85,30 +85,56 @@ def write_graph(store: VectorStore, path: Path, parts: GraphParts) -> None:
     write_npz(path, FORM, {name: _as_single(array, TYPES[name]) for name, array in arrays.items()}, about)
 
 
-def read_graph(store: VectorStore, path: Path, kind: Kind) -> GraphParts:
+def read_graph(store: VectorStore, path: Path, kind: Kind, more: str = "") -> GraphParts:
     """Reads it back, trusting nothing.
 
+    Args:
+        store: the index.
+        path: of the file.
+        kind: of the nodes that are needed.
+        more: options of the command that makes it, for messages.
+
     Raises:
-        UsageError: when there is none.
+        UsageError: when there is none, or it is of the other kind.
         StoreError: when it is damaged, something else, or older than the vectors.
     """
     if not path.is_file():
-        raise UsageError(f"{path}: there is no such file; make it with `{command(store, kind)}`")
+        raise UsageError(f"{path}: there is no such file; make it with `{command(store, kind, more, path)}`")
     with refusing(path, FORM):
         about = read_about(path, FORM)
     if about.get("of") != _of(store, kind):
-        raise StoreError(
-            f"{path}: was made of other {kind} than {store.where} holds now; make it again with "
-            f"`{command(store, kind)}`"
-        )
+        raise _other(store, path, kind, about.get("of"), more)
     with refusing(path, FORM):
         arrays, about = read_npz(path, FORM)
         return _parts_of(arrays, about, kind, getattr(store.counts(), kind))
 
 
-def command(store: VectorStore, kind: Kind, more: str = "") -> str:
-    """The command that makes the file."""
-    return f"dff-onnx index-graph {store.where} --of {kind}{more}"
+def command(store: VectorStore, kind: Kind, more: str = "", path: Path | None = None) -> str:
+    """The command that makes the file, which is named where it does not lie beside the index."""
+    index = Path(store.where)
+    beside = path is None or (index.is_file() and path.resolve() == graph_beside(store, kind).resolve())
+    return f"dff-onnx index-graph {store.where} --of {kind}{more}" + ("" if beside else f" --graph {path}")
+
+
+def options_of(parts: GraphParts) -> str:
+    """What the command is given that makes them, beside the kind: the file is always written as a whole."""
+    usual = usual_neighbours(NEIGHBOURS[parts.kind], parts.graph.nodes)
+    k = "" if parts.k == usual else f" --k {parts.k}"
+    rank = "" if parts.spectrum is None else f" --rank {parts.spectrum.rank}"
+    return k + rank + ("" if parts.solutions is None else " --offline")
+
+
+def _other(store: VectorStore, path: Path, kind: Kind, of: Any, more: str) -> DffError:
+    found = of[0] if isinstance(of, list) and of else None
+    if found in get_args(Kind) and found != kind:
+        return UsageError(
+            f"{path}: is a graph of {found}, and one of {kind} is needed; make it in another file with "
+            f"`{command(store, kind, more, Path('OTHER'))}`"
+        )
+    return StoreError(
+        f"{path}: was made of other {kind} than {store.where} holds now; make it again with "
+        f"`{command(store, kind, more, path)}`"
+    )
 
 
 def _of(store: VectorStore, kind: Kind) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dff_onnx.errors import UsageError
 from dff_onnx.retrieval import rank
 from dff_onnx.retrieval.graphs.diffusion import ALPHA
-from dff_onnx.runs.graph_file import command, read_graph
+from dff_onnx.runs.graph_file import command, options_of, read_graph
 from dff_onnx.runs.graph_parts import GraphParts, Nodes, graph_beside, parts_of_nodes
 from dff_onnx.runs.graph_ranking import GraphRanking, matched
 from dff_onnx.store import VectorStore
@@ -95,10 +95,11 @@ def _prepared(store: VectorStore, kind: Kind, given: Path | None, way: Rerank) -
             return None
     path = graph_beside(store, kind, given)
     if needs and not path.is_file():
-        raise UsageError(f"--rerank {way}: needs {path}, which `{command(store, kind, needs)}` makes")
-    made = read_graph(store, path, kind)
+        raise UsageError(f"--rerank {way}: needs {path}, which `{command(store, kind, needs, path)}` makes")
+    made = read_graph(store, path, kind, needs)
     if (way == "fsr" and made.spectrum is None) or (way == "offline" and made.solutions is None):
-        raise UsageError(f"--rerank {way}: {path} lacks what `{command(store, kind, needs)}` adds")
+        whole = command(store, kind, options_of(made) + needs, path)
+        raise UsageError(f"--rerank {way}: {path} lacks what it needs; make it again, with all, by `{whole}`")
     return made
 
 

@@ -62,7 +62,7 @@ def test_what_was_written_comes_back_to_the_bit(store: Any, kind: Any) -> None:
 
 
 def test_a_graph_of_images_is_none_of_regions(store: Any, path: Path) -> None:
-    with pytest.raises(StoreError, match="made of other regions"):
+    with pytest.raises(UsageError, match="is a graph of images, and one of regions is needed"):
         read_graph(store, path, "regions")
     with pytest.raises(UsageError, match="no such file"):
         read_graph(store, path.with_name("x"), "images")

@@ -196,10 +196,27 @@ def test_what_needs_preparation_says_how(store: VectorStore) -> None:
             ask(store, way)
     prepared(store)
     for way, more in (("fsr", "--rank 500"), ("offline", "--offline")):
-        with pytest.raises(UsageError, match=rf"lacks what .*index-graph .* {more}"):
+        with pytest.raises(UsageError, match=rf"lacks what it needs; .*index-graph .* --of images {more}`"):
             ask(store, way)
     with pytest.raises(UsageError, match=r"elsewhere: there is no such file; make it with `dff-onnx index-graph"):
         ask(store, "diffusion", graph=Path("elsewhere"))
+    with pytest.raises(UsageError, match=r"needs elsewhere, .* --rank 500 --graph elsewhere`"):
+        ask(store, "fsr", graph=Path("elsewhere"))
+
+
+def test_what_is_added_to_a_graph_leaves_the_rest_as_it_is(store: VectorStore, tmp_path: Path) -> None:
+    prepared(store, k=9, rank=7)
+    with pytest.raises(UsageError, match=r"index-graph .*i\.db --of images --k 9 --rank 7 --offline`"):
+        ask(store, "offline")
+    write_graph(store, tmp_path / "g", made_graph_parts(store, offline=True))
+    with pytest.raises(UsageError, match=r" --of images --offline --rank 500 --graph .*/g`"):
+        ask(store, "fsr", graph=tmp_path / "g")
+
+
+def test_a_graph_of_the_other_kind_is_said_to_be_one(store: VectorStore) -> None:
+    of_regions = prepared(store, "regions")
+    with pytest.raises(UsageError, match=r"is a graph of regions, and one of images is needed.* --graph OTHER`"):
+        ask(store, "diffusion", graph=of_regions)
 
 
 def test_a_graph_older_than_its_index_is_refused(store: VectorStore) -> None:
@@ -207,6 +224,8 @@ def test_a_graph_older_than_its_index_is_refused(store: VectorStore) -> None:
     store.delete(["003"])
     with pytest.raises(StoreError, match=r"was made of other images than .* holds now; make it again with"):
         ask(store, "diffusion")
+    with pytest.raises(StoreError, match=r"make it again with `.* --of images --rank 500`"):
+        ask(store, "fsr")
     prepared(store)
     assert len(ask(store, "diffusion").results) == N - 1
 
