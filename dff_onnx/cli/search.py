@@ -68,6 +68,7 @@ def search(
     from dff_onnx.runs.find import FindSettings, find
     from dff_onnx.runs.opened_index import open_index
     from dff_onnx.runs.opening import Opening
+    from dff_onnx.runs.rerank import check_graph_used
     from dff_onnx.runs.search import SearchSettings
     from dff_onnx.runs.search_query import box_of, part_of
     from dff_onnx.runs.where import WhereSettings
@@ -80,6 +81,7 @@ def search(
         tuple(part_of(one, option="--also") for one in also or ()),
         tuple(part_of(one, option="--without") for one in without or ()),
     )
+    check_graph_used(settings.search.rerank, graph)
     with shown() as progress:
         network = find_model(model, progress=progress).path if model else None
         opening = Opening(device.value, None, accelerator_of(cuda_graph))

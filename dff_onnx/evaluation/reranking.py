@@ -18,6 +18,8 @@ from dff_onnx.runs.rerank import COUNTED
 from dff_onnx.store.protocol import Kind
 
 Way = Literal["none", "aqe", "alpha-qe", "diffusion", "fsr", "offline", "rmatch", "regional", "regional-fsr"]
+UNCOUNTED: tuple[Way, ...] = ("none", "rmatch")  # they look at all there is
+WITHOUT_GRAPH: tuple[Way, ...] = (*UNCOUNTED, "aqe", "alpha-qe")
 BY_REGIONS: tuple[Way, ...] = ("rmatch", "regional", "regional-fsr")
 TITLES: dict[Way, str] = {
     "none": "by similarity",
@@ -43,7 +45,8 @@ class Reranking:
     Attributes:
         way: what is done.
         rank: eigenvalues of a spectral ranking.
-        neighbours: that the graph looks at; where 0, 50 of images and 200 of regions, fewer in small sets.
+        neighbours: that the graph looks at, a node itself among them, at least 2; where 0, 50 of images and 200 of
+            regions, fewer in small sets.
         entries: nodes where a query enters the graph; 10 of images, 200 of regions where 0. Of expansions, pictures
             that are added: 10, and 50 with weights.
     """
@@ -58,6 +61,8 @@ class Reranking:
             raise UsageError(f"--rerank: {self.way!r} is not one of {', '.join(get_args(Way))}")
         if self.rank < 1 or self.neighbours < 0 or self.entries < 0:
             raise UsageError(f"--rerank {self.name}: counts from 1 are needed")
+        if self.neighbours == 1:
+            raise UsageError("--neighbours: a node has itself among them, so that at least 2 are needed; found 1")
 
     @property
     def name(self) -> str:
@@ -99,6 +104,18 @@ class Reranking:
             if way == known:
                 return cls(known, int(text) if colon else 100, neighbours, entries)
         raise UsageError(f"--rerank: {way!r} is not one of {', '.join(get_args(Way))}")
+
+
+def check_counts_used(ways: Sequence[Reranking]) -> None:
+    """Refuses counts that no way of several looks at.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if any(how.neighbours for how in ways) and all(how.way in WITHOUT_GRAPH for how in ways):
+        raise UsageError("--neighbours: no way of --rerank makes a graph; leave it out")
+    if any(how.entries for how in ways) and all(how.way in UNCOUNTED for how in ways):
+        raise UsageError("--query-neighbours: no way of --rerank counts neighbours of a query; leave it out")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from dff_onnx.errors import UsageError
-from dff_onnx.evaluation.reranking import Reranking
+from dff_onnx.evaluation.reranking import Reranking, check_counts_used
 from dff_onnx.evaluation.scores import SystemUsed
 from dff_onnx.retrieval.whitening import check_shrinkage
 from dff_onnx.runs.descriptors import DescriptorSettings, Kind
@@ -78,6 +78,7 @@ class RetrievalPlan:
             check_shrinkage(shrinkage)
         if not self.rerank or len({how.name for how in self.rerank}) != len(self.rerank):
             raise UsageError("--rerank: each way once is needed, at least one")
+        check_counts_used(self.rerank)
         whole = [one.name for one in self.systems if one.settings.kind not in WITH_PARTS]
         if self.by_regions and whole:
             raise UsageError(

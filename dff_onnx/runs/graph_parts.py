@@ -143,8 +143,10 @@ def parts_of_nodes(
     """Makes them of vectors; arguments and errors as those of `made_graph_parts`."""
     progress = progress or Silent()
     k = usual_neighbours(NEIGHBOURS[kind], len(nodes.ids)) if k is None else k
-    if k < 2 or rank < 0:
-        raise UsageError(f"a graph needs at least 2 neighbours and a rank of at least 0, found {k} and {rank}")
+    if k < 2:
+        raise UsageError(f"--k: a node has itself among its neighbours, so that at least 2 are needed; found {k}")
+    if rank < 0:
+        raise UsageError(f"--rank: eigenvalues from 1 are possible, and 0 for none; found {rank}")
     progress.start("finding neighbours")
     near = nearest_neighbours(nodes.vectors, k)
     with single_threaded_blas():

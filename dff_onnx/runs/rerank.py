@@ -24,6 +24,7 @@ Rerank = Literal["none", "aqe", "alpha-qe", "diffusion", "regional", "offline", 
 COUNTED: dict[Rerank, int] = {"aqe": 10, "alpha-qe": 50, "diffusion": 10, "offline": 10, "fsr": 10, "regional": 200}
 EXPANSIONS: tuple[Rerank, ...] = ("aqe", "alpha-qe")
 OF_REGIONS: tuple[Rerank, ...] = ("regional", "rmatch")
+BY_GRAPH: tuple[Rerank, ...] = ("diffusion", "regional", "offline", "fsr")
 LARGEST = 20_000  # nodes of a graph that is made for one query
 SHORTLIST = 10_000  # images that are left of more
 
@@ -44,6 +45,16 @@ class Reranked:
     images: NDArray[np.int64]
     scores: Doubles
     how: Mapping[str, Any]
+
+
+def check_graph_used(way: Rerank, graph: Path | None) -> None:
+    """Before the work: refuses a graph that nobody would look at.
+
+    Raises:
+        UsageError: saying which ways use one.
+    """
+    if graph is not None and way not in BY_GRAPH:
+        raise UsageError(f"--graph: --rerank {way} uses none; leave it out, or rank by {', '.join(BY_GRAPH)}")
 
 
 def reranked(

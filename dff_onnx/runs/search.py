@@ -17,7 +17,7 @@ from dff_onnx.retrieval import alpha_expansion, average_expansion, rank
 from dff_onnx.runs.descriptors import Describer
 from dff_onnx.runs.graph_ranking import query_parts
 from dff_onnx.runs.own_picture import OwnPicture, name_in
-from dff_onnx.runs.rerank import COUNTED, EXPANSIONS, OF_REGIONS, Rerank, Reranked, reranked
+from dff_onnx.runs.rerank import COUNTED, EXPANSIONS, OF_REGIONS, Rerank, Reranked, check_graph_used, reranked
 from dff_onnx.runs.search_approximate import approximate_images, approximate_regions
 from dff_onnx.runs.search_regions import best_images
 from dff_onnx.store import ImageRecord, VectorStore, check_not_empty
@@ -117,6 +117,7 @@ def search(
         StoreError: when the index is empty, has no regions where they are needed, or is damaged; when its graph is old.
     """
     settings = settings or SearchSettings()
+    check_graph_used(settings.rerank, graph)
     if also or without or any(part.concept is not None for part in (query, *also, *without)):
         settings = replace(settings, regions=True)
     if settings.rerank != "none" and (also or without):

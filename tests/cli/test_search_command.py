@@ -164,6 +164,12 @@ def test_a_graph_is_not_written_over_its_index_or_a_file_of_another_kind(home: P
         assert not before or (home / name).read_bytes() == before
 
 
+def test_a_graph_that_nobody_looks_at_is_refused_before_the_network_is_opened(home: Path) -> None:
+    (home / "tiny.onnx").unlink()
+    ended = command("search", home / "index.db", home / "query.png", "--graph", home / "g")
+    assert isinstance(ended.exception, UsageError) and "--graph: --rerank none" in str(ended.exception)
+
+
 def test_results_that_cannot_be_read_cost_exit_code_3(home: Path) -> None:
     (home / "pictures" / "red.png").write_bytes(b"nothing")
     words = ["search", home / "index.db", home / "query.png", "--where"]

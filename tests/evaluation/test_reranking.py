@@ -137,6 +137,15 @@ def test_ways_that_cannot_be_are_refused() -> None:
         RetrievalPlan(systems, rerank=(Reranking("regional"),))
     with pytest.raises(UsageError, match="each way once"):
         RetrievalPlan(systems, rerank=(Reranking(), Reranking()))
+    with pytest.raises(UsageError, match=r"--neighbours: .* at least 2"):
+        Reranking("diffusion", neighbours=1)
+    for ways in (("none",), ("aqe", "rmatch")):
+        with pytest.raises(UsageError, match="--neighbours: no way"):
+            RetrievalPlan(systems[1:], rerank=tuple(Reranking.parsed(way, neighbours=5) for way in ways))
+    with pytest.raises(UsageError, match="--query-neighbours: no way"):
+        RetrievalPlan(systems[1:], rerank=(Reranking("rmatch", entries=5),))
+    for way in ("aqe", "regional"):
+        RetrievalPlan(systems[1:], rerank=(Reranking(entries=5), Reranking.parsed(way, entries=5)))
     for word in ("best", "fsr:x", "fsr:0", "aqe:3", "diffusion:9"):
         with pytest.raises(UsageError, match="--rerank"):
             Reranking.parsed(word)

@@ -141,9 +141,9 @@ def test_damage_is_found(store: Any, path: Path) -> None:
 
 
 def test_a_graph_of_nothing_useful_is_refused(store: Any) -> None:
-    with pytest.raises(UsageError, match="at least 2 neighbours"):
+    with pytest.raises(UsageError, match="at least 2 are needed"):
         made_graph_parts(store, k=1)
-    with pytest.raises(UsageError, match="rank of at least 0"):
+    with pytest.raises(UsageError, match="--rank: eigenvalues from 1"):
         made_graph_parts(store, rank=-1)
 
 

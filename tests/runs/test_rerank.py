@@ -233,6 +233,13 @@ def test_a_graph_older_than_its_index_is_refused(store: VectorStore) -> None:
 def test_ways_that_do_not_go_together_are_refused(store: VectorStore) -> None:
     with pytest.raises(UsageError, match="whole images"):
         ask(store, "diffusion", regions=True)
+    for way in ("none", "aqe", "alpha-qe", "rmatch"):
+        with pytest.raises(UsageError, match=rf"--graph: --rerank {way} uses none"):
+            ask(store, way, graph=Path("elsewhere"))
+    with pytest.raises(UsageError, match=r"--k: .* at least 2 are needed; found 1"):
+        made_graph_parts(store, k=1)
+    with pytest.raises(UsageError, match=r"--rank: .* found -1"):
+        made_graph_parts(store, rank=-1)
     with pytest.raises(UsageError, match="--rerank-with"):
         ask(store, "rmatch", rerank_with=3)
     with pytest.raises(UsageError, match="--also and --without"):
