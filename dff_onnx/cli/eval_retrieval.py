@@ -42,7 +42,7 @@ Rerank = Annotated[
     str,
     typer.Option(
         help="How to rank, with commas: none, aqe, alpha-qe, diffusion, fsr:RANK, offline, rmatch, regional, "
-        "regional-fsr:RANK. The last three need systems with regions: rmac, dff."
+        "regional-fsr:RANK. The last three need systems with regions: rmac, fs-egm, dff."
     ),
 ]
 GraphNeighbours = Annotated[

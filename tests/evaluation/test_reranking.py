@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from fake_backbone import Colours
 from retrieval_scenes import write_scenes
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from dff_onnx.datasets import read_class_folders
 from dff_onnx.errors import UsageError
 from dff_onnx.evaluation import Reranking, RetrievalPlan, evaluate_retrieval, retrieval_systems
 from dff_onnx.evaluation.reranking import Vectors, rankings
+from dff_onnx.evaluation.retrieval_systems import WITH_PARTS
 from dff_onnx.retrieval import normalized
 
 WAYS = ("none", "aqe", "alpha-qe", "diffusion", "fsr:20", "offline", "rmatch", "regional", "regional-fsr:60")
@@ -149,6 +151,12 @@ def test_ways_that_cannot_be_are_refused() -> None:
     for word in ("best", "fsr:x", "fsr:0", "aqe:3", "diffusion:9"):
         with pytest.raises(UsageError, match="--rerank"):
             Reranking.parsed(word)
+
+
+def test_the_help_names_the_systems_with_regions() -> None:
+    command = typer.main.get_command(app).commands["eval"].commands["retrieval"]  # type: ignore[attr-defined]
+    [told] = [option.help for option in command.params if option.name == "rerank"]
+    assert f"systems with regions: {', '.join(WITH_PARTS)}." in told
 
 
 def test_the_command_ranks_along_the_graph(tmp_path: Path) -> None:
