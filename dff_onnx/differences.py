@@ -29,14 +29,14 @@ class Difference:
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
-    """Field by field, nested tables with dots, sorted.
+    """Field by field, nested tables with dots, sorted. Values decide: 75 and 75.0 are one.
 
     >>> [one.told("{} and {}") for one in differences({"k": 1, "crf": {"mode": "a"}}, {"k": 2})]
     ["crf.mode: 'a' and nothing", 'k: 1 and 2']
     """
     a, b = _flat(first), _flat(second)
-    fields = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
-    return [Difference(key, a.get(key, "nothing"), b.get(key, "nothing")) for key in fields]
+    fields = sorted(key for key in a.keys() | b.keys() if key not in a or key not in b or not _same(a[key], b[key]))
+    return [Difference(key, *(_text(of[key]) if key in of else "nothing" for of in (a, b))) for key in fields]
 
 
 def told_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -48,22 +48,37 @@ def told_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return "; ".join(one.told(THERE_AND_NOW) for one in differences(there, now))
 
 
-def _flat(table: Mapping[str, Any], at: str = "", deep: int = 0) -> dict[str, str]:
-    """Each field's text, of ASCII alone: the file may be anybody's."""
-    found: dict[str, str] = {}
+def _flat(table: Mapping[str, Any], at: str = "", deep: int = 0) -> dict[str, Any]:
+    """Each field's value; names are of ASCII alone: the file may be anybody's."""
+    found: dict[str, Any] = {}
     for key, value in table.items():
         name = ascii(f"{at}{key}")[1:-1]
         if isinstance(value, Mapping) and deep < DEEPEST:
             found |= _flat(value, f"{at}{key}." if key else at, deep + 1)
         else:
-            found[name] = _text(value)
+            found[name] = value
     return found
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_text(one) if not isinstance(one, list | tuple) else '...' for one in value)}]"
-    return "..." if isinstance(value, Mapping) else ascii(value)
+def _same(first: Any, second: Any) -> bool:
+    """Whether two plain values are equal, however deep they are; a list and a tuple can be, 1 and true are not."""
+    pairs = [(first, second)]
+    while pairs:
+        a, b = pairs.pop()
+        if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+            pairs += zip(a, b, strict=True)
+        elif isinstance(a, Mapping) and isinstance(b, Mapping) and a.keys() == b.keys():
+            pairs += ((a[key], b[key]) for key in a)
+        elif isinstance(a, list | tuple | Mapping) or isinstance(a, bool) != isinstance(b, bool) or a != b:
+            return False
+    return True
+
+
+def _text(value: Any, deep: int = 0) -> str:
+    """A value in a sentence, of ASCII alone."""
+    if isinstance(value, list | tuple) and deep < DEEPEST:
+        return f"[{', '.join(_text(one, deep + 1) for one in value)}]"
+    return "..." if isinstance(value, list | tuple | Mapping) else ascii(value)
 
 
 def _cut(text: str, longest: int) -> str:
