@@ -77,9 +77,9 @@ class _Writer:
         if box is None:  # the file is another than was indexed
             self.failures[region.path] = "is smaller than it was when it was indexed"
             return Tile(name, heading, None, (1, 1))
-        pixels = np.ascontiguousarray(read[0][box.y0 : box.y1, box.x0 : box.x1])
+        pixels = read[0][box.y0 : box.y1, box.x0 : box.x1].copy()  # a view would keep all of the picture
         write_atomically(file, encode_png(pixels))
-        return Tile(name, heading, pixels, pixels.shape[:2])
+        return Tile(name, heading, within(pixels, SIDE), pixels.shape[:2])
 
     def _whole(self, one: FoundObject, file: Path) -> tuple[Tile, ...]:
         """The picture of the most central region, with its box, and with its object saliency."""
@@ -93,10 +93,11 @@ class _Writer:
         box = shown_box(region.box, original, picture)
         drawn = overlay(picture, heat, [colour(0)], [f"object {one.number}"], "scale: this picture", [box])
         write_atomically(file, encode_png(drawn))
-        small = painted(within(picture, SIDE), heat, [colour(0)])
+        small = within(picture, SIDE)  # as the page shows it: there may be a thousand objects
+        salient = painted(small, heat, [colour(0)])
         return (
-            Tile(name, heading, picture, original, (region.box,)),
-            Tile(name, "object saliency", small, small.shape[:2]),
+            Tile(name, heading, small, original, (region.box,)),
+            Tile(name, "object saliency", salient, salient.shape[:2]),
         )
 
     def _heat(self, region: ObjectRegion) -> NDArray[np.float32]:

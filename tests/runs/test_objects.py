@@ -19,7 +19,7 @@ from dff_onnx.report.whitening_file import read_whitening
 from dff_onnx.retrieval import normalized, region_vectors
 from dff_onnx.retrieval.graphs import graph_of, katz_centrality
 from dff_onnx.retrieval.saliency import RegionVotes, cell_vectors, feature_saliency, object_saliency, salient_regions
-from dff_onnx.runs import object_votes
+from dff_onnx.runs import object_votes, write_objects
 from dff_onnx.runs.augment_index import Augmentation, augment_index
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.index import index_folder, plan_index
@@ -96,6 +96,24 @@ def test_a_folder_has_the_page_the_crops_and_the_overlays_of_all_objects(scenes:
         assert crop.size == (first.box.x1 - first.box.x0, first.box.y1 - first.box.y0)
         assert crop.convert("RGB").getpixel((crop.width // 2, crop.height // 2)) == RED
     assert (out / "objects.html").read_text().count("<img ") == 2 * 2 + 6
+
+
+def test_only_what_the_page_shows_is_kept_until_the_end(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[np.ndarray[Any, Any]] = []
+
+    def page(_found: Any, _folder: str, shown: Any) -> bytes:
+        kept.extend(tile.picture for one in shown for tile in one.whole + one.crops)
+        return b""
+
+    monkeypatch.setattr(write_objects, "SIDE", 16)
+    monkeypatch.setattr(write_objects, "objects_page", page)
+    found_in(scenes, tmp_path / "out")
+    assert len(kept) == 10 and max(max(one.shape) for one in kept) == 16
+    for file in (tmp_path / "out" / "objects").iterdir():
+        with Image.open(file) as crop:
+            assert max(crop.size) > 16
 
 
 def test_the_same_command_writes_the_same_bytes_and_other_settings_are_refused(scenes: Path, tmp_path: Path) -> None:
