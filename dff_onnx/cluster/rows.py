@@ -63,7 +63,8 @@ class DaskRows:
         client: of the cluster.
         loaded: each part's rows, or its source, where rows are made anew for every pass.
         extents: of the parts.
-        coefficients: of each part, None before the first pass.
+        coefficients: of each part, None before the first pass; the same list for these rows at whatever scale, so that
+            who opened them has what was found of them.
         scale: see `DistributedRows`.
     """
 
@@ -109,7 +110,7 @@ class DaskRows:
 
     def scaled(self, scale: float) -> Self:
         """See `DistributedRows`."""
-        return replace(self, scale=scale, coefficients=[None] * len(self.extents))
+        return replace(self, scale=scale)
 
     def each(self, work: Callable[[Part], R]) -> Iterator[R]:
         """See `DistributedRows`."""

@@ -14,7 +14,7 @@ pytest.importorskip("distributed", reason="needs Dask: pip install 'dff-onnx[clu
 import fsspec
 from distributed import Client, LocalCluster
 from fake_backbone import Colours
-from workers_networks import Fake
+from workers_networks import Fake, OpensTimes, Times
 
 from dff_onnx.cluster.connect import connected
 from dff_onnx.cluster.run import run_on_cluster
@@ -75,6 +75,17 @@ def test_a_cluster_writes_the_bytes_of_one_machine(
     found = run_on_cluster(client, str(many), str(tmp_path / "all"), Colours(), Fake(), settings)
     assert contents(tmp_path / "all") == contents(tmp_path / "one")
     assert [failure.path for failure in found.failures] == ["05a.png", "99.png"]
+
+
+@pytest.mark.parametrize("factor", [2.0**22, 2.0**-40], ids=["large", "small"])
+@pytest.mark.parametrize("k", [1, 3])
+def test_activations_whose_squares_leave_float32_give_the_bytes_of_one_machine(
+    many: Path, tmp_path: Path, client: Client, factor: float, k: int
+) -> None:
+    settings = replace(SMALL, k=k)
+    run(many, tmp_path / "one", Times(factor), settings)
+    run_on_cluster(client, str(many), str(tmp_path / "all"), Times(factor), OpensTimes(factor), settings)
+    assert contents(tmp_path / "all") == contents(tmp_path / "one")
 
 
 def test_the_same_call_writes_the_same_again_and_another_is_refused(many: Path, tmp_path: Path, client: Client) -> None:

@@ -21,6 +21,26 @@ class Fake:
         return Colours()
 
 
+class Times(Colours):
+    """Activations many times as large, or as small."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = np.float32(factor)
+
+    def __call__(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return super().__call__(pixels) * self._factor
+
+
+@dataclass(frozen=True)
+class OpensTimes:
+    """Opens it."""
+
+    factor: float
+
+    def __call__(self) -> Times:
+        return Times(self.factor)
+
+
 class Deadly(Colours):
     """Ends the process that shows it a white picture."""
 
