@@ -68,7 +68,7 @@ def run_on_cluster(
             spread = read(client, home.folder, paths, network, settings.resize, progress)
             progress.start("factorizing")
             made = found_in(spread, activations, settings, int(settings.k), _beside(activations, names, like))
-            work.settle()
+            home.settle(work)
             found = write_run(spread, made, settings, home, identity, progress)
             home.finish(found)
     return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dff_onnx.errors import ImageError, NetworkError, NoImagesError, OutputError, UsageError
@@ -38,6 +39,17 @@ def file_system(address: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         raise UsageError(f"{address}: fsspec cannot open such addresses here ({error})") from error
     return system, str(root).rstrip("/")
+
+
+def place_of(place: str) -> tuple[str, PurePosixPath]:
+    """The kind of storage and the place in it, to be compared with another: a path and its `file://` are the same.
+
+    Raises:
+        UsageError: see `file_system`.
+    """
+    system, root = file_system(place) if is_address(place) else (None, place)
+    kind = "file" if system is None else _protocols(system)[0]
+    return kind, PurePosixPath(Path(root).resolve() if kind == "file" else root)
 
 
 def listed(place: str) -> list[Path]:
@@ -113,8 +125,12 @@ def put(place: str, name: str, data: bytes) -> None:
 
 def _is_object_store(system: Any) -> bool:
     """Whether folders are but parts of names there; making one would ask for a bucket."""
-    protocols = (system.protocol,) if isinstance(system.protocol, str) else system.protocol
-    return bool({"s3", "s3a", "gs", "gcs", "abfs", "az", "oss"}.intersection(protocols))
+    return bool({"s3", "s3a", "gs", "gcs", "abfs", "az", "oss"}.intersection(_protocols(system)))
+
+
+def _protocols(system: Any) -> tuple[str, ...]:
+    """All names of a kind of storage."""
+    return (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
 
 
 def present(place: str) -> list[str]:
@@ -124,6 +140,7 @@ def present(place: str) -> list[str]:
         OutputError: when they cannot be listed.
     """
     system, root = file_system(place)
+    system.invalidate_cache()  # workers may have written there since this process listed it
     try:
         return sorted(str(name).removeprefix(root).lstrip("/") for name in system.find(root))
     except FileNotFoundError:
@@ -133,7 +150,7 @@ def present(place: str) -> list[str]:
 
 
 def remove(place: str, names: Sequence[str]) -> None:
-    """Removes files below an address.
+    """Removes files below an address, where they are there.
 
     Raises:
         OutputError: when one cannot be removed.
@@ -141,6 +158,7 @@ def remove(place: str, names: Sequence[str]) -> None:
     system, root = file_system(place)
     try:
         for name in names:
-            system.rm_file(f"{root}/{name}")
+            with contextlib.suppress(FileNotFoundError):
+                system.rm_file(f"{root}/{name}")
     except OSError as error:
         raise OutputError(f"{place}: an earlier file cannot be removed ({error})") from error

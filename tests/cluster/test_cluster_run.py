@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,9 @@ from workers_networks import Fake, OpensTimes, Times
 
 from dff_onnx.cluster.connect import connected
 from dff_onnx.cluster.run import run_on_cluster
+from dff_onnx.cluster.storage import put
 from dff_onnx.errors import NetworkError, NoImagesError, OutputError, UsageError
+from dff_onnx.files import RUN_MARKER
 from dff_onnx.images import Resize
 from dff_onnx.maps import Crf, Threshold
 from dff_onnx.runs import chunks
@@ -47,7 +50,8 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def memory() -> Iterator[str]:
     system = fsspec.filesystem("memory")
     yield "memory://tests"
-    system.rm("/tests", recursive=True)
+    if system.exists("/tests"):
+        system.rm("/tests", recursive=True)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -129,6 +133,91 @@ def test_an_earlier_run_at_an_address_is_refused_or_replaced(many: Path, client:
     fsspec.filesystem("memory").pipe_file("/tests/other/notes.txt", b"mine")
     with pytest.raises(UsageError, match="holds no run"):
         run_on_cluster(client, str(many), f"{memory}/other", Colours(), Fake(), SMALL)
+
+
+def put_there(where: str, files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        put(where, name, data)
+
+
+def names_in(where: str) -> set[str]:
+    return set(uploaded(where) if "://" in where else contents(Path(where)))
+
+
+MINE = {"labels.json": b"mine", "label/labels.json": b"mine", "notes.txt": b"mine", "overlays/notes.txt": b"mine"}
+OF_OTHERS = {
+    "objects.json": b"",
+    "objects/a.png": b"",
+    "report-2.html": b"",
+    "k3/run.toml": f"{RUN_MARKER}\n".encode(),
+    "k3/results.json": b"",
+    "k4/mine.txt": b"",
+    "report-mine.html": b"",
+}
+
+
+@pytest.mark.parametrize("kind", ["path", "address"])
+def test_a_rerun_keeps_what_a_person_added_and_a_run_of_other_settings_leaves_none_of_the_earlier(
+    many: Path, tmp_path: Path, client: Client, memory: str, kind: str
+) -> None:
+    out = str(tmp_path / "out") if kind == "path" else f"{memory}/out"
+    run_on_cluster(client, str(many), out, Colours(), Fake(), SMALL)
+    first = names_in(out)
+    put_there(out, MINE | {"report-2.html": b"", "overlays/gone.png": b""})
+    run_on_cluster(client, str(many), out, Colours(), Fake(), SMALL)
+    assert names_in(out) == first | MINE.keys()
+    put_there(out, OF_OTHERS)
+    run_on_cluster(client, str(many), out, Colours(), Fake(), replace(SMALL, k=2), overwrite=True)
+    assert names_in(out) == first | {"notes.txt", "k4/mine.txt", "report-mine.html"}
+
+
+def test_an_address_whose_driver_was_killed_takes_the_same_command_again(
+    many: Path, client: Client, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, other = f"{memory}/out", replace(SMALL, k=2)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def ended(settings: Settings, overwrite: bool) -> dict[str, bytes]:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr("dff_onnx.cluster.home.Home.finish", killed)
+            run_on_cluster(client, str(many), out, Colours(), Fake(), settings, overwrite=overwrite)
+        return uploaded(out)
+
+    assert {"run.toml", "overlays/00.png"} < ended(SMALL, False).keys()
+    run_on_cluster(client, str(many), out, Colours(), Fake(), SMALL)
+    whole = uploaded(out)
+    assert "results.json" in whole
+    left = ended(other, True)
+    assert left["run.toml"] != whole["run.toml"] and "results.json" not in left
+    run_on_cluster(client, str(many), out, Colours(), Fake(), other)
+    run_on_cluster(client, str(many), f"{memory}/new", Colours(), Fake(), other)
+    assert uploaded(out) == uploaded(f"{memory}/new")
+
+
+def test_an_address_that_holds_another_run_is_named_as_it_was_given(many: Path, client: Client, memory: str) -> None:
+    put_there(f"{memory}/out", {"run.toml": b"not ours"})
+    with pytest.raises(UsageError, match=r"^memory://tests/out: is not empty and holds no run"):
+        run_on_cluster(client, str(many), f"{memory}/out", Colours(), Fake(), SMALL)
+
+
+def test_one_picture_is_titled_as_on_one_machine(many: Path, tmp_path: Path, client: Client) -> None:
+    run(many / "03.png", tmp_path / "one", Colours(), SMALL)
+    run_on_cluster(client, str(many / "03.png"), str(tmp_path / "all"), Colours(), Fake(), SMALL)
+    assert contents(tmp_path / "all") == contents(tmp_path / "one")
+
+
+def test_an_output_address_is_looked_at_itself_for_whether_it_lies_among_the_pictures(
+    many: Path, tmp_path: Path, client: Client, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, out in ((many, f"file://{many}/out"), (f"file://{many}", many / "out"), (many, f"file://{many}")):
+        with pytest.raises(UsageError, match="lies inside the folder of pictures"):
+            run_on_cluster(client, str(folder), str(out), Colours(), Fake(), SMALL)
+    monkeypatch.setattr(tempfile, "tempdir", str(many))  # what the driver keeps for an address may lie anywhere
+    run_on_cluster(client, str(many), f"{memory}/out", Colours(), Fake(), SMALL)
+    run(many, tmp_path / "one", Colours(), SMALL)
+    assert uploaded(f"{memory}/out") == contents(tmp_path / "one")
 
 
 class Failing(Colours):
