@@ -1,13 +1,14 @@
-"""To a Dask scheduler."""
+"""To a Dask scheduler, and what is said when it is gone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from distributed import Client
+from distributed import CancelledError, Client, KilledWorker
+from distributed.comm import CommClosedError
 
-from dff_onnx.errors import NetworkError
+from dff_onnx.errors import DffError, NetworkError
 
 PATIENCE = 30  # seconds, for the scheduler and for its first worker
 
@@ -35,3 +36,33 @@ def connected(address: str) -> Iterator[Client]:
         except TimeoutError as error:
             raise NetworkError(f"{address}: has no worker; start some with `dask worker {address}`") from error
         yield client
+
+
+@contextmanager
+def reached(client: Client) -> Iterator[None]:
+    """Around what is asked of a cluster.
+
+    Args:
+        client: of the cluster.
+
+    Raises:
+        NetworkError: in place of Dask's own errors, when the scheduler is gone, or workers end over and over.
+    """
+    address = getattr(client.scheduler, "address", "the cluster")
+    try:
+        yield
+    except DffError:
+        raise
+    except KilledWorker as error:
+        raise NetworkError(
+            f"{address}: worker after worker ended at the same part of the work, the last at "
+            f"{error.last_worker.address}; give workers more memory, or look at their logs, and run the command again"
+        ) from error
+    except Exception as error:
+        # A client that was closed says so by an error without a kind of its own.
+        if not isinstance(error, CancelledError | CommClosedError) and client.status not in ("closing", "closed"):
+            raise
+        raise NetworkError(
+            f"{address}: the scheduler is gone, or has dropped the work ({type(error).__name__}); see that it and its "
+            "workers run, then run the same command again"
+        ) from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dff_onnx.cluster.storage import content_of, is_address, place_of, present, put, remove
+from dff_onnx.cluster.storage import is_address, place_of, present, put, remove, written
 from dff_onnx.errors import UsageError
 from dff_onnx.files import PASSING, RUN_MARKER, root_of
 from dff_onnx.records import Fingerprint
@@ -62,7 +62,7 @@ class Home:
             raise UsageError(f"{self.out}: is not empty and holds no run; choose another folder with -o, or empty it")
         if self.before:
             self.local.mkdir()
-            (self.local / RUN_FILE).write_bytes(content_of(self.out, Path(RUN_FILE)) or b"")
+            (self.local / RUN_FILE).write_bytes(written(self.out, RUN_FILE))
         nowhere = self.local / RUN_FILE / "pictures"  # whether pictures lie around the address was looked at
         with contextlib.ExitStack() as stack:
             try:
@@ -114,7 +114,7 @@ class Home:
         return {name for name in self.before if name in FILES or name.startswith(folders) or _is_page(name)}
 
     def _is_run(self, name: str) -> bool:
-        return name in self.before and (content_of(self.out, Path(name)) or b"").startswith(RUN_MARKER.encode())
+        return name in self.before and written(self.out, name).startswith(RUN_MARKER.encode())
 
 
 def _is_page(name: str) -> bool:

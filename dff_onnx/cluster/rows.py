@@ -16,6 +16,7 @@ from distributed import Client, Future
 
 from dff_onnx.arrays import Array
 from dff_onnx.arrays.blas import single_threaded_blas
+from dff_onnx.cluster.connect import reached
 from dff_onnx.errors import ArrayError
 from dff_onnx.factorization import Part, Rows
 
@@ -146,11 +147,16 @@ def fetched(client: Client, futures: list[Future]) -> Iterator[Any]:
     Args:
         client: of the cluster.
         futures: emptied.
+
+    Raises:
+        NetworkError: when the cluster is gone, or workers end over and over.
     """
     while futures:
         some = futures[:WINDOW]
         del futures[:WINDOW]
-        yield from client.gather(some)
+        with reached(client):
+            results = client.gather(some)
+        yield from results
 
 
 def _held(value: Any) -> Any:

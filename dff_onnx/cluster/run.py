@@ -5,6 +5,7 @@ from __future__ import annotations
 from distributed import Client
 
 from dff_onnx.backbone.protocol import Activations
+from dff_onnx.cluster.connect import reached
 from dff_onnx.cluster.finding import found_in
 from dff_onnx.cluster.home import home_of
 from dff_onnx.cluster.pictures import Network
@@ -50,7 +51,7 @@ def run_on_cluster(
     Raises:
         UsageError: when settings do not go together, or `out` belongs to something else.
         BankError, NoImagesError, ModelError: as `discover`.
-        NetworkError: when pictures cannot be listed, or workers are lost over and over.
+        NetworkError: when pictures cannot be listed, the scheduler is gone, or workers are lost over and over.
         OutputError: when a file cannot be written.
     """
     settings, progress = settings or Settings(), progress or Silent()
@@ -62,7 +63,7 @@ def run_on_cluster(
     }
     with home_of(folder, out) as home:
         identity = home.identity(settings.to_dict() | beside, activations.fingerprint)
-        with home.claimed(identity, overwrite) as work:
+        with home.claimed(identity, overwrite) as work, reached(client):
             paths = listed(folder)
             progress.start("reading", len(paths))
             spread = read(client, home.folder, paths, network, settings.resize, progress)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dff_onnx.errors import ImageError, NetworkError, NoImagesError, OutputError, UsageError
+from dff_onnx.errors import DffError, ImageError, NetworkError, NoImagesError, OutputError, UsageError, first_line
 from dff_onnx.files import RUN_MARKER, SUFFIXES, walk_pictures, write_atomically
 
 RUN_FILE = "run.toml"
+READ = "look at the address, at its credentials and at who may read it, here and on the workers"
+WRITE = "look at the address, at its credentials and at who may write there, here and on the workers"
 
 
 def is_address(place: str) -> bool:
@@ -66,14 +68,10 @@ def listed(place: str) -> list[Path]:
     if not is_address(place):
         return walk_pictures(Path(place))
     system, root = file_system(place)
-    try:
+    with _said(NetworkError, f"{place}: cannot be listed", READ):
         files = [str(name) for name in system.find(root)]
         names = [name.removeprefix(root).lstrip("/") for name in files]
         runs = {Path(name).parent for name in names if Path(name).name == RUN_FILE and _is_run(system, root, name)}
-    except OSError as error:
-        raise NetworkError(
-            f"{place}: cannot be listed ({error}); look at the address and at who may read it"
-        ) from error
     if not files:
         raise UsageError(f"{place}: there is no such folder, or it is empty; give a folder of pictures")
     found = [path for path in map(Path, names) if _is_picture(path) and not runs.intersection(path.parents)]
@@ -95,14 +93,27 @@ def content_of(place: str, path: Path) -> bytes | None:
 
     Raises:
         ImageError: when it cannot be read.
+        NetworkError: when no file can: for want of credentials, say.
     """
     if not is_address(place):
         return None
     system, root = file_system(place)
-    try:
-        return bytes(system.cat_file(f"{root}/{path.as_posix()}"))
-    except OSError as error:
-        raise ImageError(path, f"cannot be read ({error.strerror or type(error).__name__})") from error
+    with _said(NetworkError, f"{place}/{path.as_posix()}: cannot be read", READ):
+        try:
+            return bytes(system.cat_file(f"{root}/{path.as_posix()}"))
+        except OSError as error:
+            raise ImageError(path, f"cannot be read ({error.strerror or type(error).__name__})") from error
+
+
+def written(place: str, name: str) -> bytes:
+    """A file of an earlier run below an address.
+
+    Raises:
+        OutputError: when it cannot be read.
+    """
+    system, root = file_system(place)
+    with _said(OutputError, f"{place}/{name}: cannot be read", READ):
+        return bytes(system.cat_file(f"{root}/{name}"))
 
 
 def put(place: str, name: str, data: bytes) -> None:
@@ -115,12 +126,10 @@ def put(place: str, name: str, data: bytes) -> None:
         write_atomically(Path(place, name), data)
         return
     system, root = file_system(place)
-    try:
+    with _said(OutputError, f"{place}/{name}: cannot be written", WRITE):
         if not _is_object_store(system):
             system.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
         system.pipe_file(f"{root}/{name}", data)
-    except OSError as error:
-        raise OutputError(f"{place}/{name}: cannot be written ({error})") from error
 
 
 def _is_object_store(system: Any) -> bool:
@@ -141,12 +150,9 @@ def present(place: str) -> list[str]:
     """
     system, root = file_system(place)
     system.invalidate_cache()  # workers may have written there since this process listed it
-    try:
+    with _said(OutputError, f"{place}: cannot be listed", WRITE), contextlib.suppress(FileNotFoundError):
         return sorted(str(name).removeprefix(root).lstrip("/") for name in system.find(root))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise OutputError(f"{place}: cannot be listed ({error})") from error
+    return []
 
 
 def remove(place: str, names: Sequence[str]) -> None:
@@ -156,9 +162,18 @@ def remove(place: str, names: Sequence[str]) -> None:
         OutputError: when one cannot be removed.
     """
     system, root = file_system(place)
+    for name in names:
+        said = _said(OutputError, f"{place}/{name}: the earlier run's file cannot be removed", WRITE)
+        with said, contextlib.suppress(FileNotFoundError):
+            system.rm_file(f"{root}/{name}")
+
+
+@contextlib.contextmanager
+def _said(kind: type[DffError], what: str, remedy: str) -> Iterator[None]:
+    """What goes wrong with storage, in a sentence."""
     try:
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                system.rm_file(f"{root}/{name}")
-    except OSError as error:
-        raise OutputError(f"{place}: an earlier file cannot be removed ({error})") from error
+        yield
+    except (DffError, MemoryError):
+        raise
+    except Exception as error:  # each storage has a library with errors of its own: botocore's are no OSErrors
+        raise kind(f"{what} ({first_line(error)}); {remedy}") from error

@@ -7,6 +7,9 @@ import json
 import logging
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,12 +32,14 @@ from workers_networks import Fake, OpensDeadly, OpensSlow, row_source
 
 from dff_onnx.backbone.session import Backbone
 from dff_onnx.cli import app
+from dff_onnx.cluster.connect import connected
 from dff_onnx.cluster.pictures import KILLER, NetworkFile
 from dff_onnx.cluster.rows import DaskRows
 from dff_onnx.cluster.run import run_on_cluster
-from dff_onnx.errors import UsageError
+from dff_onnx.errors import NetworkError, OutputError, UsageError
 from dff_onnx.factorization import Part, factorize
 from dff_onnx.images import Resize
+from dff_onnx.progress import Silent
 from dff_onnx.runs import chunks
 from dff_onnx.runs.run import run
 from dff_onnx.runs.settings import Settings
@@ -123,6 +128,70 @@ def test_a_picture_that_ends_its_process_is_listed_and_the_rest_is_as_without_it
     assert here.keys() == there.keys() and other <= {"failures.json", "results.json", "report.html"}
     reasons = [json.loads(one["results.json"])["failures"] for one in (here, there)]
     assert [one["path"] for one in reasons[0]] == [one["path"] for one in reasons[1]]
+
+
+def ends(part: Part) -> Any:
+    """Ends the process that does it."""
+    os._exit(part.size and 1)
+
+
+def test_workers_that_end_over_and_over_in_a_pass_are_said_in_a_sentence() -> None:
+    with processes() as client:
+        rows = DaskRows.opened(client, [partial(row_source, number) for number in range(2)])
+        with pytest.raises(NetworkError, match=r"^tcp://.*: worker after worker ended .*, the last at tcp://"):
+            list(rows.each(ends))
+
+
+def started(*words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "distributed.cli." + words[0], *words[1:]])
+
+
+def test_a_scheduler_that_is_killed_in_mid_run_is_said_in_a_sentence(many: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    scheduler = started("dask_scheduler", "--port", address.rpartition(":")[2], "--host", "127.0.0.1", "--no-dashboard")
+    worker = started("dask_worker", address, "--no-dashboard", "--nthreads", "1")
+
+    class Killing(Silent):
+        def start(self, stage: str, total: int | None = None) -> None:
+            super().start(stage, total)
+            if stage == "drawing":
+                scheduler.kill()
+
+    try:
+        with pytest.raises(NetworkError, match=rf"^{address}: the scheduler is gone"), connected(address) as client:
+            run_on_cluster(client, str(many), str(tmp_path / "out"), Colours(), Fake(), SMALL, progress=Killing())
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+
+
+def without_credentials() -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del os.environ[name]
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+def test_credentials_that_are_missing_are_said_in_a_sentence(
+    many: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = fsspec.filesystem("s3", skip_instance_cache=True)
+    for name, data in contents(many).items():
+        system.pipe_file(f"pictures/in/{name}", data)
+    with processes() as client:
+        client.run(without_credentials)
+        with pytest.raises(NetworkError, match=r"^s3://pictures/in/.*png: cannot be read \(.*credentials"):
+            run_on_cluster(client, f"{bucket}/in", f"{bucket}/out", Colours(), Fake(), SMALL)
+        with pytest.raises(OutputError, match=r"^s3://pictures/out/overlays/.*: cannot be written \(.*credentials"):
+            run_on_cluster(client, str(many), f"{bucket}/out", Colours(), Fake(), SMALL)
+        assert system.find("pictures/out") == ["pictures/out/run.toml"]
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        without_credentials()
+        type(system).clear_instance_cache()
+        with pytest.raises(OutputError, match=r"^s3://elsewhere/out: cannot be listed \(.*credentials"):
+            run_on_cluster(client, str(many), "s3://elsewhere/out", Colours(), Fake(), SMALL)
 
 
 def test_workers_of_different_speed_share_the_work_and_change_nothing(many: Path, tmp_path: Path) -> None:

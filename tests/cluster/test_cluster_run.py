@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ pytest.importorskip("distributed", reason="needs Dask: pip install 'dff-onnx[clu
 import fsspec
 from distributed import Client, LocalCluster
 from fake_backbone import Colours
-from workers_networks import Fake, OpensTimes, Times
+from workers_networks import Fake, OpensTimes, Times, row_source
 
 from dff_onnx.cluster.connect import connected
+from dff_onnx.cluster.rows import DaskRows
 from dff_onnx.cluster.run import run_on_cluster
 from dff_onnx.cluster.storage import put
 from dff_onnx.errors import NetworkError, NoImagesError, OutputError, UsageError
+from dff_onnx.factorization import Part
 from dff_onnx.files import RUN_MARKER
 from dff_onnx.images import Resize
 from dff_onnx.maps import Crf, Threshold
+from dff_onnx.progress import Silent
 from dff_onnx.runs import chunks
 from dff_onnx.runs.run import run
 from dff_onnx.runs.settings import Settings
@@ -293,3 +297,73 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("dff_onnx.cluster.connect.PATIENCE", 0.2)
     with pytest.raises(NetworkError, match=r"127\.0\.0\.1:1"), connected("tcp://127.0.0.1:1"):
         pass
+
+
+class ForeignError(Exception):
+    """As a library of some storage raises it: no OSError."""
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "said"),
+    [
+        ("find", OutputError, r"tests/out: cannot be listed \(no credentials\)"),
+        ("find of pictures", NetworkError, r"tests/in: cannot be listed \(no credentials\)"),
+        ("cat_file", NetworkError, r"tests/in/.*\.png: cannot be read \(no credentials\)"),
+        ("pipe_file", OutputError, r"tests/out/run\.toml: cannot be written \(no credentials\)"),
+        ("rm_file", OutputError, r"tests/out/overlays/0\.png: the earlier run's file cannot be removed"),
+    ],
+)
+def test_what_storage_refuses_is_said_in_a_sentence(
+    many: Path,
+    client: Client,
+    memory: str,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    kind: type[Exception],
+    said: str,
+) -> None:
+    put_there(f"{memory}/in", contents(many))
+    if call == "rm_file":
+        put_there(f"{memory}/out", {"run.toml": f"{RUN_MARKER}\n".encode(), "overlays/0.png": b""})
+    method, kept = call.split()[0], "/out" if call == "find of pictures" else "nowhere"
+    system = type(fsspec.filesystem("memory"))
+    real = getattr(system, method)
+
+    def refusing(self: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if path.endswith(kept):
+            return real(self, path, *rest, **options)
+        raise ForeignError("no credentials")
+
+    with monkeypatch.context() as patched, pytest.raises(kind, match=said):
+        patched.setattr(system, method, refusing)
+        run_on_cluster(client, f"{memory}/in", f"{memory}/out", Colours(), Fake(), SMALL, overwrite=True)
+
+
+def test_a_scheduler_that_drops_the_work_is_named(client: Client) -> None:
+    rows = DaskRows.opened(client, [partial(row_source, number) for number in range(2)])
+    client.cancel(list(rows.loaded), force=True)
+    with pytest.raises(NetworkError, match=r"^\w+://.*: the scheduler is gone, or has dropped the work"):
+        list(rows.each(size_of))
+
+
+def test_a_cluster_that_is_gone_in_mid_run_is_named(many: Path, tmp_path: Path, client: Client) -> None:
+    own, gone = Client(client.scheduler.address, set_as_default=False), "the scheduler is gone"
+    with own, pytest.raises(NetworkError, match=gone):
+        run_on_cluster(own, str(many), str(tmp_path / "out"), Colours(), Fake(), SMALL, progress=Closing(own))
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+class Closing(Silent):
+    """Closes a client before anything is factorized."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def start(self, stage: str, total: int | None = None) -> None:
+        super().start(stage, total)
+        if stage == "factorizing":
+            self._client.close()
+
+
+def size_of(part: Part) -> int:
+    return part.size
