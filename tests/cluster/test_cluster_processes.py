@@ -231,8 +231,12 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         ("AWS_DEFAULT_REGION", "us-east-1"),
     ):
         monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("pictures")
+    system = fsspec.filesystem("s3", skip_instance_cache=True)
+    type(system).clear_instance_cache()  # one that another test left knows another server
+    system.mkdir("pictures")
     yield "s3://pictures"
+    system.invalidate_cache()
+    system.rm("pictures", recursive=True)
     server.stop()
 
 
