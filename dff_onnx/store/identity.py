@@ -100,10 +100,10 @@ def check_same(found: Identity, wanted: Identity, where: str) -> None:
     Raises:
         StoreError: naming what differs.
     """
-    there, now = found.to_json(), wanted.to_json()
+    there, now = json.loads(found.to_json()), json.loads(wanted.to_json())
     if there != now:
         raise StoreError(
-            f"{where}: holds vectors of other settings ({told_differences(json.loads(there), json.loads(now))}); they "
+            f"{where}: holds vectors of other settings ({told_differences(there, now)}); they "
             "cannot be compared: use the settings of the index, or make another index"
         )
 
