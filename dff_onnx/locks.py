@@ -50,6 +50,8 @@ class Lock:
             file.flush()
         except OSError:
             with contextlib.suppress(OSError):
+                self.path.unlink()
+            with contextlib.suppress(OSError):
                 file.close()  # which may refuse to be flushed; either way it is closed, and the lock free
             raise
         self._file = file

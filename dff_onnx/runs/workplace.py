@@ -29,9 +29,13 @@ class Workplace:
     def __init__(self, out: Path) -> None:
         self.folder = out / RESUME
         self._lock = Lock(self.folder / LOCK)
+        made = [folder for folder in (self.folder, out) if not folder.exists()]
         try:
             holder = self._taken()
         except OSError as error:
+            for folder in made:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
             raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another with -o") from error
         if holder is not None:
             raise UsageError(

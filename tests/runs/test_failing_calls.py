@@ -100,7 +100,9 @@ def judge(trial: dict[str, Any], whole: dict[str, Any]) -> None:
         assert trial["files"].keys() - logs == whole["files"].keys(), said
     else:
         assert trial["code"] == 7 and "Traceback" not in trial["said"] and SAID.search(trial["said"]), said
-    assert not [name for name in trial["files"] if ".dff-" in name or name.endswith(".part")], said
+    # What a command that is given again takes up stays, and nothing else that is half done.
+    half = [name for name in trial["files"] if name.endswith((".part", ".dff-resume/lock"))]
+    assert not half and not [name for name in trial["files"] if ".dff-" in name.replace(".dff-resume/", "")], said
     settled = {name for name in whole["files"] if "index.db" not in name}
     for name, digest in trial["files"].items():
         assert name not in settled or digest == whole["files"][name] or name.endswith("run.toml"), (name, said)
@@ -108,6 +110,7 @@ def judge(trial: dict[str, Any], whole: dict[str, Any]) -> None:
     if trial["after"] is not None:
         assert trial["again"] == 0, (said, trial["words"])
         assert all(trial["after"][name] == whole["files"][name] for name in settled), said
+        assert not [name for name in trial["after"] if ".dff-" in name], said
 
 
 def judge_index(trial: dict[str, Any], pictures: int, earlier: bool) -> None:
