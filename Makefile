@@ -71,7 +71,7 @@ bench: $(PEERS)  ## peers and us side by side, and the pipeline against its part
 bench-gpu: $(READY)  ## the factorization on a CUDA device, beside what its memory allows
 	$(BIN)/python benchmarks/gpu.py
 
-torture: $(ORACLE)  ## the long tier, before a release; DFF_ONNX_TORTURE_SHARE=0.1 runs a tenth of it
+torture: $(ORACLE)  ## the long tier, before a release; DFF_ONNX_TORTURE_PART=1/10 runs the first tenth of it
 	$(BIN)/python -m pytest $(TESTS) -m 'torture or same'
 
 $(DIST): $(READY)

@@ -17,9 +17,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-# A tenth of the long tier's numbers, say, for a machine that has only an hour: the summary says what was really run.
-# Below 0.005 some tests see too few cases for what they expect of chance.
-SHARE = float(os.environ.get("DFF_ONNX_TORTURE_SHARE", "1"))
+# `3/10`: the third tenth of each row of the long tier, for a machine that has only an hour. All parts together are the
+# whole, and the summary says what was really run. In less than 1/200 some tests see too few cases for what they expect
+# of chance.
+PART, PARTS = map(int, os.environ.get("DFF_ONNX_TORTURE_PART", "1/1").split("/"))
+if not 1 <= PART <= PARTS:
+    raise ValueError(f"DFF_ONNX_TORTURE_PART: 1/10 to 10/10 are the parts of ten, found {PART}/{PARTS}")
 # So many cases of the long tier are one test: workers share them out, and a process that dies loses few.
 PIECE = 25_000
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -121,18 +124,23 @@ def tiers(name: str, share: float = 1.0) -> pytest.MarkDecorator:
         share: of the row's numbers; the shares of its tests add up to 1.
     """
     plan, first, found = ROWS[name], 0, []
-    for number, marks, piece in (
-        (plan.quick, (), plan.quick),
-        (plan.test_all, (pytest.mark.slow,), plan.test_all),
-        (int(plan.torture * SHARE), (pytest.mark.torture,), plan.piece),
+    for number, marks, piece, part in (
+        (plan.quick, (), plan.quick, (1, 1)),
+        (plan.test_all, (pytest.mark.slow,), plan.test_all, (1, 1)),
+        (plan.torture, (pytest.mark.torture,), plan.piece, (PART, PARTS)),
     ):
-        left = round(number * share)
-        while left > 0:
-            size = min(left, piece)
-            cases = range(first, first + size)
-            found.append(pytest.param(cases, marks=(*marks, counted(name, size)), id=f"{cases.start}-{cases.stop - 1}"))
-            first, left = first + size, left - size
+        total = round(number * share)
+        for cases in pieces(range(first, first + total), piece, *part):
+            mark = counted(name, len(cases))
+            found.append(pytest.param(cases, marks=(*marks, mark), id=f"{cases.start}-{cases.stop - 1}"))
+        first += total
     return pytest.mark.parametrize("cases", found)
+
+
+def pieces(cases: range, most: int, part: int, parts: int) -> list[range]:
+    """One of so many equal parts of consecutive cases, in pieces that are not too long."""
+    own = cases[len(cases) * (part - 1) // parts : len(cases) * part // parts]
+    return [own[at : at + most] for at in range(0, len(own), max(1, most))]
 
 
 def each(cases: range, judge: Callable[[int, np.random.Generator], str]) -> Counter[str]:
@@ -165,7 +173,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     passed, failed = (_cases(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
     if not passed and not failed:
         return
-    part = f", {SHARE:g} of the long tier's numbers" if SHARE != 1 and "torture" in config.getoption("-m") else ""
+    part = f", part {PART} of {PARTS} of the long tier" if PARTS > 1 and "torture" in config.getoption("-m") else ""
     terminalreporter.section(f"cases run, by row of the torture table{part}")
     for name in ROWS:
         said = f"{passed[name]:>9} passed" if passed[name] else "  not run here"
