@@ -81,7 +81,7 @@ def write_graph(store: VectorStore, path: Path, parts: GraphParts) -> None:
     if parts.solutions is not None:
         shape = (parts.graph.nodes, -1)
         arrays |= {"near": parts.solutions.indices.reshape(shape), "solved": parts.solutions.data.reshape(shape)}
-    about = {"of": _of(store, parts.kind), "k": parts.k}
+    about = {"of": _of(store, parts.kind), "k": parts.k, "options": _options(parts)}
     write_npz(path, FORM, {name: _as_single(array, TYPES[name]) for name, array in arrays.items()}, about)
 
 
@@ -103,7 +103,7 @@ def read_graph(store: VectorStore, path: Path, kind: Kind, more: str = "") -> Gr
     with refusing(path, FORM):
         about = read_about(path, FORM)
     if about.get("of") != _of(store, kind):
-        raise _other(store, path, kind, about.get("of"), more)
+        raise _other(store, path, kind, about, more)
     with refusing(path, FORM):
         arrays, about = read_npz(path, FORM)
         return _parts_of(arrays, about, kind, getattr(store.counts(), kind))
@@ -118,22 +118,40 @@ def command(store: VectorStore, kind: Kind, more: str = "", path: Path | None = 
 
 def options_of(parts: GraphParts) -> str:
     """What the command is given that makes them, beside the kind: the file is always written as a whole."""
+    return _as_words(_options(parts))
+
+
+def _options(parts: GraphParts) -> dict[str, int]:
+    """The numbers behind the options; of one that stands alone, 1."""
     usual = usual_neighbours(NEIGHBOURS[parts.kind], parts.graph.nodes)
-    k = "" if parts.k == usual else f" --k {parts.k}"
-    rank = "" if parts.spectrum is None else f" --rank {parts.spectrum.rank}"
-    return k + rank + ("" if parts.solutions is None else " --offline")
+    found = {"k": parts.k} if parts.k != usual else {}
+    if parts.spectrum is not None:
+        found["rank"] = parts.spectrum.rank
+    return found if parts.solutions is None else {**found, "offline": 1}
 
 
-def _other(store: VectorStore, path: Path, kind: Kind, of: Any, more: str) -> DffError:
+def _as_words(options: Any) -> str:
+    """Options of a file that may be anybody's: what is no number is not said."""
+    given = options.items() if isinstance(options, dict) else ()
+    numbers = {name: n for name, n in given if type(n) is int and 0 < n < 2**31}
+    words = (f" --{name} {numbers[name]}" for name in ("k", "rank") if name in numbers)
+    return "".join(words) + (" --offline" if "offline" in numbers else "")
+
+
+def _other(store: VectorStore, path: Path, kind: Kind, about: dict[str, Any], more: str) -> DffError:
+    of = about.get("of")
     found = of[0] if isinstance(of, list) and of else None
     if found in get_args(Kind) and found != kind:
         return UsageError(
             f"{path}: is a graph of {found}, and one of {kind} is needed; make it in another file with "
             f"`{command(store, kind, more, Path('OTHER'))}`"
         )
+    had = _as_words(about.get("options"))
+    if more and more.split()[0] not in had.split():
+        had += more
     return StoreError(
         f"{path}: was made of other {kind} than {store.where} holds now; make it again with "
-        f"`{command(store, kind, more, path)}`"
+        f"`{command(store, kind, had, path)}`"
     )
 
 

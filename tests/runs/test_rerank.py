@@ -226,8 +226,12 @@ def test_a_graph_older_than_its_index_is_refused(store: VectorStore) -> None:
         ask(store, "diffusion")
     with pytest.raises(StoreError, match=r"make it again with `.* --of images --rank 500`"):
         ask(store, "fsr")
-    prepared(store)
+    prepared(store, k=9, rank=7, offline=True)
     assert len(ask(store, "diffusion").results) == N - 1
+    store.delete(["004"])
+    for way in ("diffusion", "fsr", "offline"):
+        with pytest.raises(StoreError, match=r"make it again with `.* --of images --k 9 --rank 7 --offline`"):
+            ask(store, way)
 
 
 def test_ways_that_do_not_go_together_are_refused(store: VectorStore) -> None:
