@@ -1,6 +1,6 @@
 """Ways to rank on iCoseg's groups: what the graph of a collection adds to each descriptor.
 
-    DFF_ONNX_DATA=... python benchmarks/reranking.py [compact|squeezenet1_1 ...]
+    DFF_ONNX_DATA=... python benchmarks/reranking.py [compact|squeezenet1_1 ...] [--kinds rmac,dff] [--ways fsr,...]
 
 Each of 301 pictures asks for the others of its group. Pictures have 320 pixels on the longer side; every descriptor has
 a whitening of its own parts, learnt on 500 other photographs with 0.01 of the largest variance added, all directions.
@@ -13,10 +13,10 @@ were chosen without its group. All pictures are always searched. Mean average pr
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import platform
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -73,25 +73,31 @@ class Collection:
 
 def main() -> None:
     """Prints a table for each network."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("networks", nargs="*", default=["compact", "squeezenet1_1"])
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--ways", default=",".join(WAYS))
+    given = parser.parse_args()
+    kinds, ways = given.kinds.split(","), given.ways.split(",")
     data = Path(os.environ["DFF_ONNX_DATA"])
     print(
         f"{datetime.date.today()}, {platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, "
         f"SciPy {scipy.__version__}, ONNX Runtime {onnxruntime.__version__} on the CPU"
     )
-    for name in sys.argv[1:] or ["compact", "squeezenet1_1"]:
+    for name in given.networks:
         file = embedded_model() if name == "compact" else data / "models" / f"{name}.onnx"
         backbone = Backbone.open(file, None if name == "compact" else "/fires.7/Concat_output_0", threads=2)
-        for kind, collection in described(data, backbone):
-            table(name, kind, collection)
+        for kind, collection in described(data, backbone, kinds):
+            table(name, kind, collection, {way: grid for way, grid in WAYS.items() if way in ("none", *ways)})
 
 
-def described(data: Path, backbone: Backbone) -> Iterator[tuple[Kind, Collection]]:
+def described(data: Path, backbone: Backbone, kinds: Sequence[str]) -> Iterator[tuple[Kind, Collection]]:
     """The pictures, descriptor by descriptor; what votes in OS.EGM are the regions of FS.EGM."""
     pictures = [(group.name, one.picture) for group in read_icoseg(data / "icoseg").groups for one in group.pictures]
     groups = np.asarray([group for group, _ in pictures])
     others = [data / "photos" / path for path in walk_pictures(data / "photos")[:OTHERS]]
     salient: Describer | None = None
-    for kind in KINDS:
+    for kind in [kind for kind in KINDS if kind in kinds or (kind == "fs-egm" and "os-egm" in kinds)]:
         if kind == "os-egm":
             assert salient is not None
             describer = with_votes(salient, [path for _, path in pictures])
@@ -117,13 +123,13 @@ def with_votes(salient: Describer, paths: Sequence[Path]) -> Describer:
     return replace(salient, settings=DescriptorSettings("os-egm", SIZE, votes="0" * 64), votes=of)
 
 
-def table(name: str, kind: Kind, collection: Collection) -> None:
+def table(name: str, kind: Kind, collection: Collection, ways: Mapping[Way, Sequence[tuple[int, int]]]) -> None:
     """A line for each way, and what it has beyond similarity alone."""
     started, regions = time.perf_counter(), sum(len(one) for one in collection.vectors.parts)
     print(f"\n{name}, {kind}: {len(collection.groups)} pictures, {regions} regions")
     print(f"{'way':<18} {'mAP':>6} {'95 % interval':>17} {'more':>7}   neighbours and entries of both halves")
     plain: Figures | None = None
-    for way, grid in WAYS.items():
+    for way, grid in ways.items():
         for rank in RANKS if way.endswith("fsr") else (100,):
             hows = [Reranking(way, rank, *counts) for counts in grid]
             figures, chosen = crossed(collection, hows)
