@@ -39,7 +39,7 @@ def finegrained(
     """
     from dff_onnx.cli.progress import shown
     from dff_onnx.datasets.cub import read_cub
-    from dff_onnx.evaluation import check_folder
+    from dff_onnx.evaluation import check_folder, kept_in
     from dff_onnx.evaluation.finegrained import FineSettings, evaluate_finegrained
     from dff_onnx.evaluation.finegrained_text import finegrained_identity
 
@@ -49,7 +49,8 @@ def finegrained(
         backbone = network.open(progress)
         if output:
             check_folder(output, finegrained_identity(opened, backbone, settings), overwrite)
-        figures = evaluate_finegrained(opened, backbone, settings, progress)
+        with kept_in(output) as resume:
+            figures = evaluate_finegrained(opened, backbone, settings, progress, resume)
     _scored(figures, output, as_json)
 
 

@@ -94,6 +94,7 @@ def retrieval(
         RetrievalPlan,
         check_folder,
         evaluate_retrieval,
+        kept_in,
         open_retrieval,
         retrieval_identity,
         retrieval_systems,
@@ -110,7 +111,8 @@ def retrieval(
         if output:
             identity = retrieval_identity(printed(opened.name), backbone.fingerprint.to_dict(), plan.used())
             check_folder(output, identity, overwrite)
-        found = evaluate_retrieval(opened, backbone, plan, progress)
+        with kept_in(output) as resume:
+            found = evaluate_retrieval(opened, backbone, plan, progress, resume)
     _scored(found, output, as_json)
 
 

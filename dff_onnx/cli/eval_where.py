@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dff_onnx.cli.descriptor_options import Concepts, Descriptor, LongerSide, said_of
-from dff_onnx.cli.eval_options import Groups, Masks, SkipMissing, numbers, words
+from dff_onnx.cli.eval_options import AsJson, Groups, Masks, Output, Overwrite, SkipMissing, numbers, words
 from dff_onnx.cli.network_options import NetworkOptions, with_network
+
+if TYPE_CHECKING:
+    from dff_onnx.evaluation import WhereFigures
 
 
 @with_network()
@@ -25,7 +28,9 @@ def where(
     descriptor: Descriptor = None,
     size: LongerSide = None,
     k: Concepts = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON on stdout, no table.")] = False,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
     *,
     network: NetworkOptions,
 ) -> None:
@@ -34,16 +39,39 @@ def where(
     A query's true matches among its first results are judged, by mean IoU and CorLoc (IoU above 0.5), beside the whole
     picture, its middle, and the best square of R-MAC's grid. Exit code 3 says that some pictures could not be used.
     """
-    from dff_onnx.cli.eval_options import ended
     from dff_onnx.cli.progress import shown
-    from dff_onnx.evaluation import VocChoice, WherePlan, evaluate_where, open_boxes, where_json, where_text
+    from dff_onnx.evaluation import (
+        VocChoice,
+        WherePlan,
+        check_folder,
+        evaluate_where,
+        kept_in,
+        open_boxes,
+        where_identity,
+    )
     from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 
     settings = DescriptorSettings(**said_of(descriptor, size, k, None, None, False))
     plan = WherePlan(top, every, numbers(where_k, "--where-k", least=2))
     opened = open_boxes(dataset, boxes, masks, words(groups), skip_missing, VocChoice())
     with shown() as progress:
-        backbone = network.open(progress)
-        figures = evaluate_where(opened, Describer(backbone, settings), plan, progress)
-    typer.echo(where_json(figures) if as_json else where_text(figures), nl=not as_json)
+        describer = Describer(network.open(progress), settings)
+        if output:
+            check_folder(output, where_identity(opened, describer, plan), overwrite)
+        with kept_in(output) as resume:
+            figures = evaluate_where(opened, describer, plan, progress, resume)
+    _scored(figures, output, as_json)
+
+
+def _scored(figures: WhereFigures, output: Path | None, as_json: bool) -> None:
+    """Printed, then written: neither is lost when the other cannot be done."""
+    from dff_onnx.cli.eval_options import ended
+    from dff_onnx.evaluation import where_json, where_markdown, where_plot, where_text, write_folder
+
+    text = where_json(figures)
+    try:
+        typer.echo(text if as_json else where_text(figures), nl=not as_json)
+    finally:
+        if output:
+            write_folder(output, text, where_markdown(figures), where_plot(figures))
     ended(figures.notes, figures.failures)

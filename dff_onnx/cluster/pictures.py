@@ -26,7 +26,7 @@ from dff_onnx.progress import Silent
 from dff_onnx.records import Preprocessing
 from dff_onnx.runs.collect import block_of
 from dff_onnx.runs.gather import Block, Gathered
-from dff_onnx.runs.parts import Batch, in_parts
+from dff_onnx.runs.parts import Batch
 from dff_onnx.runs.seen import Seen
 from dff_onnx.zoo.by_digest import find_by_digest
 
@@ -121,12 +121,11 @@ class Chunk:
         """Decodes them and runs the network, in the batches of a run on one machine."""
         activations, rows = self.network(), Gathered(self.paths)
 
-        def work(batch: Batch[Path]) -> Block:
+        def work(batch: Batch[int]) -> Block:
             return block_of(batch, activations)
 
         threads = 0 if activations.device == "cpu" else activations.workers  # a GPU waits while one of them decodes
-        for part in in_parts(self.paths, self._picture, work, threads, Silent()):
-            rows.add(part)
+        rows.fill(lambda place: self._picture(self.paths[place]), work, threads, Silent())
         A, seen = rows.matrix(), tuple(rows.seen)
         failures = tuple((error.path, error.reason) for error in rows.failures)
         cuts = tuple(whole_images([one.grid.cells for one in seen]))

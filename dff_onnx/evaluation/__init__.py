@@ -40,7 +40,15 @@ from dff_onnx.evaluation.systems import KNOWN, ClassSettings, System, systems_na
 from dff_onnx.evaluation.table import Row, Table, tables
 from dff_onnx.evaluation.text import terminal
 from dff_onnx.evaluation.where import WhereFigures, WherePlan, WhereScore, evaluate_where
-from dff_onnx.evaluation.where_table import WhereRow, where_json, where_rows, where_text
+from dff_onnx.evaluation.where_table import (
+    WhereRow,
+    where_identity,
+    where_json,
+    where_markdown,
+    where_plot,
+    where_rows,
+    where_text,
+)
 
 __all__ = [
     "KNOWN",
@@ -126,7 +134,10 @@ __all__ = [
     "tables",
     "terminal",
     "voc_2007_time",
+    "where_identity",
     "where_json",
+    "where_markdown",
+    "where_plot",
     "where_rows",
     "where_text",
     "write_folder",

@@ -6,16 +6,17 @@ Zhou, Khosla, Lapedriza, Oliva, Torralba: "Learning Deep Features for Discrimina
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dff_onnx.arrays import Array, to_numpy
+from dff_onnx.arrays import to_numpy
 from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.cam.boxes import FRACTION, largest_box, map_regions
@@ -32,12 +33,15 @@ from dff_onnx.progress import Progress, Silent
 from dff_onnx.records import Box, Grid
 from dff_onnx.report.found import Failure
 from dff_onnx.report.names import shown
-from dff_onnx.runs.features import PooledRows, pooled_rows, streamed
-from dff_onnx.runs.parts import Batch
+from dff_onnx.runs.features import pooled_rows
+from dff_onnx.runs.gather import Block, Gathered, gathering
+from dff_onnx.runs.keep import Keep, arrays_sha256, boxes_sha256, keep_in
+from dff_onnx.runs.parts import Batch, channels_last, stacked
 
 StepName = Literal["full image", "map crop", "true box"]
 
 Boxes = dict[int, Box | None]
+NOTHING = np.zeros((0, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,11 @@ class FineFigures:
 
 
 def evaluate_finegrained(
-    dataset: LabelledSet, activations: Activations, settings: FineSettings, progress: Progress | None = None
+    dataset: LabelledSet,
+    activations: Activations,
+    settings: FineSettings,
+    progress: Progress | None = None,
+    resume: Path | None = None,
 ) -> FineFigures:
     """Trains and tests a machine on full pictures, on crops by its own maps, and on crops by the true boxes.
 
@@ -132,22 +140,26 @@ def evaluate_finegrained(
         activations: the network.
         settings: how.
         progress: follows the pictures, which go through the network four times.
+        resume: a folder for it alone, where features are kept for an evaluation that may be killed; None for none.
 
     Raises:
         NoImagesError: when not one picture can be used.
+        OutputError: when features cannot be kept.
         DatasetError: when a class has no usable picture in the train set, the test set has none, or a box lies outside
             its picture.
         UsageError: as `fit_svm`.
         ModelError: when activations are not finite.
     """
-    work = _Work(dataset, activations, settings, progress or Silent())
-    everything = list(range(len(dataset.pictures)))
-    full = work.rows("full pictures", everything, lambda index: read_picture(work.path(index), settings.resize))
+    keep = keep_in(resume, dataset.root, activations) if resume else None
+    work = _Work(dataset, activations, settings, progress or Silent(), keep)
+    full = work.rows("full pictures", range(len(dataset.pictures)), work.whole)
     first, head = work.step("full image", full)
     boxes, lost = work.boxes(full, head)
-    crops = work.rows("crops by maps", list(boxes), lambda index: work.crop(index, boxes[index]))
+    cut = {"boxes": boxes_sha256(boxes.values())}
+    crops = work.rows("crops by maps", list(boxes), lambda index: work.crop(index, boxes[index]), cut)
     second, _ = work.step("map crop", crops)
-    truths = work.rows("crops by true boxes", crops.items, work.true_crop)
+    known = {"boxes": boxes_sha256(dataset.pictures[index].box for index in crops.items)}
+    truths = work.rows("crops by true boxes", crops.items, work.true_crop, known)
     third, _ = work.step("true box", truths)
     return work.figures(((first, full), (second, crops), (third, truths)), boxes, lost)
 
@@ -174,29 +186,53 @@ def _cut(pixels: NDArray[np.uint8], box: Box, resize: Resize) -> Picture:
     return Picture(np.asarray(small, np.uint8), size)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Features of pictures that could be read, those pictures' places in the set, and the others."""
+
+    values: NDArray[np.float32]
+    items: list[int]
+    failed: dict[int, ImageError]
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     dataset: LabelledSet
     activations: Activations
     settings: FineSettings
     progress: Progress
+    keep: Keep | None
 
     def path(self, index: int) -> Path:
         return self.dataset.pictures[index].path
 
-    def rows(self, stage: str, indexes: Sequence[int], read: Callable[[int], Picture]) -> PooledRows[int]:
-        """Features of some pictures, by their places in the set."""
-        self.progress.start(stage, len(indexes))
-        found = pooled_rows(indexes, read, self.activations, self.settings.pool, self.progress)
-        if not found.items:
-            first = found.failures[0]
+    def rows(
+        self, stage: str, indexes: Sequence[int], read: Callable[[int], Picture], of: Mapping[str, str] | None = None
+    ) -> _Rows:
+        """Features of some pictures, by their places in the set; `of` is what they depend on beside the settings."""
+        pool = self.settings.pool
+        with self._gathering(stage, indexes, {"pool": pool, **(of or {})}) as rows:
+            found = pooled_rows(rows, lambda place: read(indexes[place]), self.activations, pool, self.progress)
+        failed = {indexes[place]: error for place, error in found.failed.items()}
+        if not found.places:
+            first = next(iter(failed))
             raise NoImagesError(
                 f"{self.dataset.root}: not one of {counted(len(indexes), 'picture')} can be used; the first: "
-                f"{self._failure(*first).path}: {first[1].reason}"
+                f"{self._name(first)}: {failed[first].reason}"
             )
-        return found
+        return _Rows(found.values, [indexes[place] for place in found.places], failed)
 
-    def step(self, name: StepName, rows: PooledRows[int]) -> tuple[Step, LinearHead]:
+    @contextmanager
+    def _gathering(self, stage: str, indexes: Sequence[int], of: Mapping[str, Any]) -> Iterator[Gathered]:
+        """A stage over some pictures of the set."""
+        self.progress.start(stage, len(indexes))
+        root, resize = self.dataset.root, self.settings.resize
+        paths = [self.path(index).relative_to(root) for index in indexes]
+        of = {"size": [resize.mode, resize.pixels], **of}
+        with gathering(root, paths, self.keep, stage.replace(" ", "-"), of) as rows:
+            yield rows
+
+    def step(self, name: StepName, rows: _Rows) -> tuple[Step, LinearHead]:
         """A machine, trained on the train set and asked of all."""
         known = [self.dataset.pictures[index] for index in rows.items]
         self._check(known)
@@ -214,29 +250,28 @@ class _Work:
         found = answers(np.asarray(fitted.head.of_pooled(rows.values)))
         return Step(name, fitted.C, fitted.converged, tuple(found.tolist())), fitted.head
 
-    def boxes(self, rows: PooledRows[int], head: LinearHead) -> tuple[Boxes, dict[int, ImageError]]:
+    def boxes(self, rows: _Rows, head: LinearHead) -> tuple[Boxes, dict[int, ImageError]]:
         """Of each picture, the box of the map of the class that it is given; pictures that are no longer there."""
-        classes = dict(zip(rows.items, answers(np.asarray(head.of_pooled(rows.values))).tolist(), strict=True))
+        items, fraction = rows.items, self.settings.fraction
+        classes = answers(np.asarray(head.of_pooled(rows.values)))
 
-        def look(batch: Batch[int], features: Array) -> list[Box | None]:
-            maps = to_numpy(class_maps(features, head, np.asarray([[classes[index]] for index, _ in batch])))
-            return [
-                largest_box(map_regions(one, picture.original, self.settings.fraction)[0])
-                for one, (_, picture) in zip(maps, batch, strict=True)
-            ]
+        def look(batch: Batch[int]) -> Block:
+            features = channels_last(self.activations(stacked(batch)))
+            maps = to_numpy(class_maps(features, head, classes[[place for place, _ in batch]][:, None]))
+            each = zip(maps, batch, strict=True)
+            boxes = [largest_box(map_regions(one, picture.original, fraction)[0]) for one, (_, picture) in each]
+            return Block(NOTHING, figures=[None if box is None else astuple(box) for box in boxes])
 
-        def read(index: int) -> Picture:
-            return read_picture(self.path(index), self.settings.resize)
+        of = {"maps": arrays_sha256(head.weights, classes), "fraction": fraction}
+        with single_threaded_blas(), self._gathering("class maps", items, of) as found:
+            found.fill(lambda place: self.whole(items[place]), look, self.activations.workers, self.progress)
+        boxes = [None if figures is None else Box(*figures) for figures in found.figures]
+        kept = [items[place] for place in found.places]
+        return dict(zip(kept, boxes, strict=True)), {items[place]: error for place, error in found.failed.items()}
 
-        self.progress.start("class maps", len(rows.items))
-        found, lost = Boxes(), dict[int, ImageError]()
-        with single_threaded_blas():
-            for index, box in streamed(rows.items, read, self.activations, look, self.progress):
-                if isinstance(box, ImageError):
-                    lost[index] = box
-                else:
-                    found[index] = box
-        return found, lost
+    def whole(self, index: int) -> Picture:
+        """All of a picture."""
+        return read_picture(self.path(index), self.settings.resize)
 
     def crop(self, index: int, box: Box | None) -> Picture:
         return read_crop(self.path(index), box, self.settings.resize)
@@ -253,13 +288,11 @@ class _Work:
             )
         return _cut(pixels, box, self.settings.resize)
 
-    def figures(
-        self, steps: Sequence[tuple[Step, PooledRows[int]]], boxes: Boxes, lost: dict[int, ImageError]
-    ) -> FineFigures:
+    def figures(self, steps: Sequence[tuple[Step, _Rows]], boxes: Boxes, lost: dict[int, ImageError]) -> FineFigures:
         """What all steps say of the test pictures that all could use."""
         last = steps[-1][1].items
         used = [index for index in last if not self.dataset.pictures[index].train]
-        failures = lost | {index: error for _, rows in steps for index, error in rows.failures}
+        failures = lost | {index: error for _, rows in steps for index, error in rows.failed.items()}
         return FineFigures(
             dataset=shown(self.dataset.name),
             classes=tuple(map(shown, self.dataset.classes)),
@@ -271,15 +304,12 @@ class _Work:
                 FinePicture(self._name(index), self.dataset.pictures[index].label, boxes[index]) for index in used
             ),
             steps=tuple(_asked(step, rows, used) for step, rows in steps),
-            failures=tuple(self._failure(index, failures[index]) for index in sorted(failures)),
+            failures=tuple(Failure(self._name(index), failures[index].reason) for index in sorted(failures)),
             notes=tuple(_notes([step for step, _ in steps], [boxes[index] for index in used])),
         )
 
     def _name(self, index: int) -> str:
         return printable(self.path(index).relative_to(self.dataset.root))
-
-    def _failure(self, index: int, error: ImageError) -> Failure:
-        return Failure(self._name(index), error.reason)
 
     def _check(self, known: Sequence[LabelledPicture]) -> None:
         trained = {picture.label for picture in known if picture.train}
@@ -290,7 +320,7 @@ class _Work:
             raise DatasetError(f"{self.dataset.root}: no picture of the test set can be used")
 
 
-def _asked(step: Step, rows: PooledRows[int], used: Sequence[int]) -> Step:
+def _asked(step: Step, rows: _Rows, used: Sequence[int]) -> Step:
     """A step's answers on some pictures alone."""
     found = dict(zip(rows.items, step.found, strict=True))
     return Step(step.name, step.C, step.converged, tuple(found[index] for index in used))

@@ -6,13 +6,15 @@ row of the table; before that, the parts of the pictures that whitenings are lea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.datasets import RetrievalQuery, RetrievalSet, without_images, without_queries
 from dff_onnx.datasets.dataset import counted
@@ -37,13 +39,20 @@ from dff_onnx.runs.descriptors import (
     read_as_described,
     whole_vector,
 )
-from dff_onnx.runs.parts import Batch, in_parts
+from dff_onnx.runs.gather import Block, Gathered, gathering
+from dff_onnx.runs.keep import Keep, arrays_sha256, below, boxes_sha256, keep_in
+from dff_onnx.runs.packed import packed, unpacked
+from dff_onnx.runs.parts import Batch
 
 Floats = NDArray[np.float32]
 
 
 def evaluate_retrieval(
-    dataset: RetrievalSet, activations: Activations, plan: RetrievalPlan, progress: Progress | None = None
+    dataset: RetrievalSet,
+    activations: Activations,
+    plan: RetrievalPlan,
+    progress: Progress | None = None,
+    resume: Path | None = None,
 ) -> RetrievalFigures:
     """Describes all pictures and queries, and ranks all pictures for each query.
 
@@ -55,6 +64,7 @@ def evaluate_retrieval(
         activations: the network.
         plan: what is compared.
         progress: follows the pictures.
+        resume: a folder for it alone, where vectors are kept for an evaluation that may be killed; None for none.
 
     Raises:
         UsageError: when a picture of the set is among those that a whitening would be learnt on.
@@ -62,8 +72,10 @@ def evaluate_retrieval(
         DatasetError: when no query is left.
         ArrayError: when the pictures are too few to learn a whitening on, or all alike.
         ModelError: when activations are negative or not finite.
+        OutputError: when vectors cannot be kept.
     """
-    work = _Work(dataset, activations, plan, progress or Silent())
+    keep = keep_in(resume, dataset.root, activations) if resume else None
+    work = _Work(dataset, activations, plan, progress or Silent(), keep)
     learnt = work.whitenings()
     seen = work.described("pictures", [_Wanted(path, None) for path in dataset.images], learnt.rows)
     if not seen.kept:
@@ -126,6 +138,7 @@ class _Work:
     activations: Activations
     plan: RetrievalPlan
     progress: Progress
+    keep: Keep | None
 
     def whitenings(self) -> _Learnt:
         """Of every system, from the parts of other pictures."""
@@ -135,24 +148,18 @@ class _Work:
         root = root_of(folder)
         paths = [root / path for path in walk_pictures(folder)]
         self._check_others(paths)
-        rows: list[list[Floats]] = [[] for _ in self.plan.systems]
-        failures = []
-        self.progress.start("whitening", len(paths))
+        of = {"systems": [[one.settings.kind, one.settings.to_dict()] for one in self.plan.systems]}
         wanted = [_Wanted(path, None) for path in paths]
-        for part in in_parts(wanted, self._read, self._learnable, self.activations.workers, self.progress):
-            for one in (one for batch in part.made for one in batch):
-                for kept, vectors in zip(rows, one, strict=True):
-                    kept.append(vectors)
-            failures += [Failure(_named(one.path, root), error.reason) for one, error in part.failures]
-        if len(failures) == len(paths):
+        each, rows = self._gathered("whitening", wanted, lambda picture: list(map(learnable, self._parts(picture))), of)
+        failures = [Failure(_named(paths[place], root), error.reason) for place, error in rows.failed.items()]
+        if not each:
             raise NoImagesError(f"{folder}: not one of {counted(len(paths), 'picture')} can be used for a whitening")
-        return self._learnt(rows, len(paths) - len(failures), failures)
+        return self._learnt(each, failures)
 
-    def _learnt(self, rows: list[list[Floats]], pictures: int, failures: list[Failure]) -> _Learnt:
-        made, notes = list[tuple[Whitening | None, ...]](), [f"whitenings learnt on {counted(pictures, 'picture')}"]
-        for system, vectors in zip(self.plan.systems, rows, strict=True):
-            parts = np.concatenate(vectors)
-            vectors.clear()
+    def _learnt(self, each: Sequence[Sequence[Floats]], failures: list[Failure]) -> _Learnt:
+        made, notes = list[tuple[Whitening | None, ...]](), [f"whitenings learnt on {counted(len(each), 'picture')}"]
+        for number, system in enumerate(self.plan.systems):
+            parts = np.concatenate([one[number] for one in each])
             full = {shrinkage: _whitening(system.name, parts, shrinkage) for shrinkage in self.plan.shrinkages}
             made.append((None, *(_first(full[shrinkage], kept) for shrinkage, kept in self.plan.whitenings)))
             vary = next(iter(full.values())).dimensions
@@ -164,40 +171,46 @@ class _Work:
         self, stage: str, wanted: Sequence[_Wanted], whitenings: Sequence[Sequence[Whitening | None]]
     ) -> _Described:
         """The vectors of pictures by every descriptor."""
+        learnt = [matrix for several in whitenings for one in several if one for matrix in (one.mean, one.projection)]
+        of = {
+            "systems": [asdict(one) for one in self.plan.described()],
+            "whitenings": arrays_sha256(*learnt),
+            "regions": self.plan.by_regions,
+            "boxes": boxes_sha256(one.box for one in wanted),
+        }
+        each, rows = self._gathered(stage, wanted, lambda picture: self._vectors(picture, whitenings), of)
+        vectors = [self._stacked(each, number) for number in range(len(self.plan.described()))]
+        failures = (Failure(self._relative(wanted[at].path), error.reason) for at, error in rows.failed.items())
+        return _Described(vectors, rows.places, tuple(failures))
 
-        def work(batch: Batch[int]) -> list[tuple[int, list[tuple[Floats, Floats]]]]:
-            return [(at, self._vectors(picture, whitenings)) for at, picture in batch]
+    def _gathered(
+        self, stage: str, wanted: Sequence[_Wanted], made: Callable[[Picture], list[Floats]], of: Mapping[str, Any]
+    ) -> tuple[list[list[Floats]], Gathered]:
+        """What is made of each picture that can be read."""
+
+        def work(batch: Batch[int]) -> Block:
+            return packed([made(picture) for _, picture in batch])
 
         self.progress.start(stage, len(wanted))
-        rows: list[list[tuple[Floats, Floats]]] = [[] for _ in self.plan.described()]
-        kept, failures = list[int](), list[Failure]()
-        places = range(len(wanted))
-        for part in in_parts(places, lambda at: self._read(wanted[at]), work, self.activations.workers, self.progress):
-            for at, vectors in (one for batch in part.made for one in batch):
-                kept.append(at)
-                for row, vector in zip(rows, vectors, strict=True):
-                    row.append(vector)
-            failures += [Failure(self._relative(wanted[at].path), error.reason) for at, error in part.failures]
-        return _Described([self._stacked(row) for row in rows], kept, tuple(failures))
+        paths = [below(one.path, self.dataset.root) for one in wanted]
+        with single_threaded_blas(), gathering(self.dataset.root, paths, self.keep, stage, of) as rows:
+            rows.fill(lambda at: self._read(wanted[at]), work, self.activations.workers, self.progress)
+            return unpacked(rows), rows
 
-    def _vectors(
-        self, picture: Picture, whitenings: Sequence[Sequence[Whitening | None]]
-    ) -> list[tuple[Floats, Floats]]:
+    def _vectors(self, picture: Picture, whitenings: Sequence[Sequence[Whitening | None]]) -> list[Floats]:
         """Of the whole and, where they are wanted, of its parts, by every descriptor."""
-        none = np.zeros((0, 1), np.float32)
-        each = zip(self._parts(picture), whitenings, strict=True)
-        return [
-            (whole_vector(parts, whitening), own_parts(parts, whitening)[1] if self.plan.by_regions else none)
-            for parts, several in each
-            for whitening in several
-        ]
+        found = list[Floats]()
+        for parts, several in zip(self._parts(picture), whitenings, strict=True):
+            for whitening in several:
+                found.append(whole_vector(parts, whitening))
+                found += [own_parts(parts, whitening)[1]] if self.plan.by_regions else []
+        return found
 
-    def _stacked(self, row: Sequence[tuple[Floats, Floats]]) -> Vectors:
-        whole = np.stack([one for one, _ in row]) if row else np.zeros((0, 1), np.float32)
-        return Vectors(whole, [parts for _, parts in row] if self.plan.by_regions else [])
-
-    def _learnable(self, batch: Batch[_Wanted]) -> list[list[Floats]]:
-        return [[learnable(parts) for parts in self._parts(picture)] for _, picture in batch]
+    def _stacked(self, each: Sequence[Sequence[Floats]], number: int) -> Vectors:
+        """The vectors of one descriptor."""
+        own = 2 * number if self.plan.by_regions else number
+        whole = np.stack([one[own] for one in each]) if each else np.zeros((0, 1), np.float32)
+        return Vectors(whole, [one[own + 1] for one in each] if self.plan.by_regions else [])
 
     def _parts(self, picture: Picture) -> list[list[Parts]]:
         """Of each system, at each size; the network runs once a size."""
@@ -232,7 +245,8 @@ def _is_apart(query: RetrievalQuery) -> bool:
 
 def _whitening(name: str, vectors: Floats, shrinkage: float) -> Whitening:
     try:
-        return learn_whitening(vectors, shrinkage=shrinkage)
+        with single_threaded_blas():
+            return learn_whitening(vectors, shrinkage=shrinkage)
     except ArrayError as error:
         raise ArrayError(f"{name}: {error}; give more pictures with --whiten") from error
 

@@ -7,7 +7,7 @@ Collins, Susstrunk (ICIP 2019) is what is judged; a whole picture, its middle, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dff_onnx.arrays import to_numpy
 from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.datasets import Annotated
-from dff_onnx.errors import DatasetError, NoImagesError, UsageError
+from dff_onnx.errors import DatasetError, UsageError
 from dff_onnx.evaluation.opening import Opened
 from dff_onnx.files import printable
 from dff_onnx.maps import offsets
@@ -30,8 +30,12 @@ from dff_onnx.report.found import Failure
 from dff_onnx.report.names import shown
 from dff_onnx.retrieval import Window, mac, rank, region_vectors, regions, rmac
 from dff_onnx.retrieval.where import By
-from dff_onnx.runs.collect import collect_with
-from dff_onnx.runs.descriptors import Describer
+from dff_onnx.runs.collect import block_of, none_usable
+from dff_onnx.runs.descriptors import Describer, DescriptorSettings
+from dff_onnx.runs.gather import Block, Gathered, gathering
+from dff_onnx.runs.keep import Keep, arrays_sha256, below, keep_in
+from dff_onnx.runs.packed import packed, unpacked
+from dff_onnx.runs.parts import Batch
 from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.where import WhereSettings, centre, inside, located
 
@@ -111,7 +115,11 @@ class WhereFigures:
 
 
 def evaluate_where(
-    opened: Opened, describer: Describer, plan: WherePlan | None = None, progress: Progress | None = None
+    opened: Opened,
+    describer: Describer,
+    plan: WherePlan | None = None,
+    progress: Progress | None = None,
+    resume: Path | None = None,
 ) -> WhereFigures:
     """Searches a set by its own pictures, and judges where their objects are told to be.
 
@@ -120,15 +128,19 @@ def evaluate_where(
         describer: what ranks them.
         plan: what is compared.
         progress: follows the pictures.
+        resume: a folder for it alone, where activations and vectors are kept for an evaluation that may be killed; None
+            for none.
 
     Raises:
         UsageError: when the set is too large to be held in memory.
         DatasetError: when no query finds a picture of its group.
         NoImagesError: when not one picture can be used.
         ModelError: when activations are negative or not finite.
+        OutputError: when activations or vectors cannot be kept.
     """
     plan, progress = plan or WherePlan(), progress or Silent()
-    held, failures = _held(opened, describer, progress)
+    keep = keep_in(resume, opened.root, describer.activations) if resume else None
+    held, failures = _held(opened, describer, progress, keep)
     work = _Work(held, describer, plan)
     asking = range(0, len(held.truths), plan.every)
     progress.start("asking", len(asking))
@@ -144,16 +156,24 @@ def evaluate_where(
         pictures=len(held.truths),
         fingerprint=describer.activations.fingerprint.to_dict(),
         device=describer.activations.device,
-        settings={
-            "descriptor": describer.settings.kind,
-            **describer.settings.to_dict(),
-            "top": plan.top,
-            "every": plan.every,
-        },
+        settings=settings_of(describer.settings, plan),
         scores=tuple(scores),
         failures=failures,
         notes=opened.dataset.notes,
     )
+
+
+def settings_of(descriptor: DescriptorSettings, plan: WherePlan) -> dict[str, Any]:
+    """Of an evaluation, in plain values."""
+    return {
+        "descriptor": descriptor.kind,
+        **descriptor.to_dict(),
+        "top": plan.top,
+        "every": plan.every,
+        "concepts": list(plan.ks),
+        "rules": list(plan.rules),
+        "all_cells": plan.all_cells,
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,37 +189,60 @@ class _Held:
     vectors: Floats
 
 
-def _held(opened: Opened, describer: Describer, progress: Progress) -> tuple[_Held, tuple[Failure, ...]]:
-    """Activations, descriptors and boxes of all pictures."""
+def _held(
+    opened: Opened, describer: Describer, progress: Progress, keep: Keep | None
+) -> tuple[_Held, tuple[Failure, ...]]:
+    """Activations, descriptors and boxes of all pictures; one of two groups is there twice: each has its own object."""
     given = [(group.name, one) for group in opened.dataset.groups for one in group.pictures]
     if len(given) > MOST_PICTURES:
         raise UsageError(f"{opened.root}: has {len(given)} pictures, more than {MOST_PICTURES}; take some --groups")
+    network = describer.activations
+
+    def look(batch: Batch[int]) -> Block:
+        return block_of(batch, network)
+
+    def describe(batch: Batch[int]) -> Block:
+        return packed([[describer.describe(picture).vector] for _, picture in batch])
+
     progress.start("reading", len(given))
-    # A picture of two groups is there twice: each has its own object.
-    paths = [Path(f"{number}") for number in range(len(given))]
-    by_number = dict(zip(paths, given, strict=True))
-    collected = collect_with(
-        opened.root, paths, lambda number: describer.read(by_number[number][1].picture), describer.activations, progress
-    )
-    kept = [by_number[seen.path] for seen in collected.seen]
-    bounds = offsets(collected.grids)
-    rows = [np.asarray(to_numpy(collected.A[low:high]), np.float32) for low, high in pairwise(bounds)]
+    read = _filled("activations", opened.root, [one.picture for _, one in given], describer, look, progress, keep)
+    A, seen, kept = read.matrix(), list(read.seen), [given[place] for place in read.places]
+    if A is None:
+        raise none_usable(opened.root, read.failures)
     progress.start("describing", len(kept))
-    vectors = [describer.describe(describer.read(one.picture)).vector for _, one in kept]
-    if not kept:
-        raise NoImagesError(f"{opened.root}: not one picture can be used")
-    pictures = [one for _, one in kept]
+    described = _filled("vectors", opened.root, [one.picture for _, one in kept], describer, describe, progress, keep)
+    if described.failures:
+        raise described.failures[0]  # it could be read just before
+    bounds, pictures = offsets([one.grid for one in seen]), [one for _, one in kept]
     held = _Held(
         names=[_named(one, opened.root) for one in pictures],
         paths=[one.picture for one in pictures],
         groups=[group for group, _ in kept],
-        truths=[truth_boxes(one, seen.original) for one, seen in zip(pictures, collected.seen, strict=True)],
-        rows=rows,
-        seen=list(collected.seen),
-        vectors=np.stack(vectors),
+        truths=[truth_boxes(one, own.original) for one, own in zip(pictures, seen, strict=True)],
+        rows=[np.asarray(to_numpy(A[low:high]), np.float32) for low, high in pairwise(bounds)],
+        seen=seen,
+        vectors=np.stack([vector for (vector,) in unpacked(described)]),
     )
-    failures = (Failure(_named(by_number[e.path][1], opened.root), e.reason) for e in collected.failures)
+    failures = (Failure(_named(given[at][1], opened.root), error.reason) for at, error in read.failed.items())
     return held, tuple(dict.fromkeys(failures))
+
+
+def _filled(
+    name: str,
+    root: Path,
+    pictures: Sequence[Path],
+    describer: Describer,
+    work: Callable[[Batch[int]], Block],
+    progress: Progress,
+    keep: Keep | None,
+) -> Gathered:
+    """What is made of pictures as they are described."""
+    of = {"descriptor": describer.settings.kind, **describer.settings.to_dict()}
+    if describer.whitening is not None:
+        of["whitening"] = arrays_sha256(describer.whitening.mean, describer.whitening.projection)
+    with gathering(root, [below(path, root) for path in pictures], keep, name, of) as rows:
+        rows.fill(lambda place: describer.read(pictures[place]), work, describer.activations.workers, progress)
+    return rows
 
 
 def truth_boxes(one: Annotated, size: Grid) -> tuple[Box, ...]:

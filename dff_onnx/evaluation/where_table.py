@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from dff_onnx.datasets.dataset import counted
-from dff_onnx.evaluation.stored import to_json
+from dff_onnx.evaluation.markdown import table_line
+from dff_onnx.evaluation.opening import Opened
+from dff_onnx.evaluation.stored import identity, to_json
 from dff_onnx.evaluation.text import p_text
-from dff_onnx.evaluation.where import ASKED, CENTRE, WhereFigures, WhereScore
+from dff_onnx.evaluation.where import ASKED, CENTRE, WhereFigures, WherePlan, WhereScore, settings_of
 from dff_onnx.metrics import Interval, bootstrap_interval, paired_permutation
-from dff_onnx.report.names import fitted
+from dff_onnx.report.evaluation_plot import Bar, BarRow, bars_svg
+from dff_onnx.report.names import cell, fitted, shown
+from dff_onnx.runs.descriptors import Describer
+from dff_onnx.runs.machine import versions
 
 BOUND = 0.5  # an overlap above it is a hit
 TITLES = {"box": "asked for by the object's box", "whole": "asked for by the whole picture"}
@@ -83,15 +89,50 @@ def where_text(figures: WhereFigures) -> str:
     return "\n".join([*lines, "", f"means over groups, 95 % intervals over queries, p against the {CENTRE}"])
 
 
+def where_markdown(figures: WhereFigures) -> str:
+    """The same as a page."""
+    lines = [
+        f"# {cell(figures.dataset)}: where queries are",
+        "",
+        f"{counted(figures.pictures, 'picture')} searched, {len(figures.failures)} could not be used; device "
+        f"{figures.device}. Means over groups with 95 % intervals over queries; p against the {CENTRE}.",
+    ]
+    for asked in ASKED:
+        rows = where_rows(figures, asked)
+        lines += ["", f"## {TITLES[asked].capitalize()}", ""]
+        lines += [table_line(["way", "queries", "matches", "mean IoU", "p", "CorLoc", "p"]), "|---|" + "--:|" * 6]
+        for row in rows:
+            counts = [str(row.queries), str(row.matches)]
+            told = [_mean(row.iou), _p(row.p_iou), _mean(row.corloc), _p(row.p_corloc)]
+            lines.append(table_line([cell(row.way), *counts, *told]))
+    return "\n".join([*lines, "", *(f"- {cell(note)}" for note in figures.notes), ""])
+
+
+def where_plot(figures: WhereFigures) -> str:
+    """The mean IoU of each way as bars, one for each manner of asking."""
+    each = [{row.way: _bar(row.iou) for row in where_rows(figures, asked)} for asked in ASKED]
+    ways = dict.fromkeys(way for bars in each for way in bars)
+    rows = [BarRow(way, tuple(bars.get(way) for bars in each)) for way in ways]
+    return bars_svg(rows, [TITLES[asked] for asked in ASKED], figures.dataset, "mean IoU")
+
+
+def where_identity(opened: Opened, describer: Describer, plan: WherePlan) -> dict[str, Any]:
+    """What two evaluations into one folder must share."""
+    fingerprint = describer.activations.fingerprint.to_dict()
+    return _identity(shown(opened.dataset.name), fingerprint, settings_of(describer.settings, plan))
+
+
+def _identity(dataset: str, fingerprint: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    used = {"name": "where", "title": "joint factorization of a query and its results", "settings": settings}
+    return identity("where", dataset, fingerprint, [used])
+
+
 def where_json(figures: WhereFigures) -> str:
-    """An evaluation with its tables, and of each query the overlaps that they are made of."""
-    fields = {
-        "kind": "where",
-        "dataset": figures.dataset,
-        "pictures": figures.pictures,
-        "fingerprint": figures.fingerprint,
+    """`figures.json`: the tables, and of each query the overlaps that they are made of."""
+    fields = _identity(figures.dataset, figures.fingerprint, figures.settings) | {
         "device": figures.device,
-        "settings": figures.settings,
+        "versions": versions(),
+        "pictures": figures.pictures,
         "tables": [{"asked": asked, "rows": [asdict(row) for row in where_rows(figures, asked)]} for asked in ASKED],
         "queries": [asdict(score) for score in figures.scores],
         "failures": [asdict(failure) for failure in figures.failures],
@@ -102,4 +143,16 @@ def where_json(figures: WhereFigures) -> str:
 
 def _cell(one: Interval, p: float | None) -> str:
     told = "" if p is None else f" {p_text(p)}"
-    return f"{one.estimate:.3f} ({one.low:.3f}-{one.high:.3f}){told}"
+    return f"{_mean(one)}{told}"
+
+
+def _mean(one: Interval) -> str:
+    return f"{one.estimate:.3f} ({one.low:.3f}-{one.high:.3f})"
+
+
+def _p(p: float | None) -> str:
+    return "-" if p is None else p_text(p)
+
+
+def _bar(one: Interval) -> Bar:
+    return Bar(one.estimate, one.low, one.high)

@@ -33,7 +33,7 @@ from dff_onnx.runs.foreground import concept_named, marked, working_pictures
 from dff_onnx.runs.gather import Block, gathering
 from dff_onnx.runs.heats import Heats
 from dff_onnx.runs.keep import Keep, keep_in
-from dff_onnx.runs.parts import Batch, in_parts
+from dff_onnx.runs.parts import Batch
 from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import REPORTED, Overlays, Settings
 from dff_onnx.runs.sharpened import ON, sharpened
@@ -209,22 +209,19 @@ def project(
         OutputError: when coefficients cannot be kept.
     """
 
-    def read(path: Path) -> Picture:
-        return read_picture(folder / path, resize)
+    def read(place: int) -> Picture:
+        return read_picture(folder / paths[place], resize)
 
     of = {"bank": bank_sha256(bank), "size": [resize.mode, resize.pixels]}
     with gathering(folder, paths, keep, "coefficients", of) as rows:
-        progress.advance(rows.done)
-        work = partial(projected, bank, activations)
-        for part in in_parts(paths[rows.done :], rows.reading(read), work, activations.workers, progress):
-            rows.add(part)
+        rows.fill(read, partial(projected, bank, activations), activations.workers, progress)
         values = rows.matrix()
         if values is None:
             raise none_usable(folder, rows.failures)
-        return Projected(values, rows.figures, rows.seen, tuple(rows.failures))
+        return Projected(values, rows.figures, rows.seen, rows.failures)
 
 
-def projected(bank: Bank, activations: Activations, batch: Batch[Path]) -> Block:
+def projected(bank: Bank, activations: Activations, batch: Batch[int]) -> Block:
     """A few pictures of one size: coefficients by non-negative least squares, or values along the direction.
 
     Each picture's figure is its loss; None where no concepts explain it.
@@ -234,15 +231,15 @@ def projected(bank: Bank, activations: Activations, batch: Batch[Path]) -> Block
         ModelError: when activations are negative or not finite.
     """
     block, model = block_of(batch, activations), _foreground_alone(bank)
-    A, seen = block.rows, block.seen
+    A, sizes = block.rows, block.sizes
     if A.shape[1] != bank.W.shape[1]:
         raise BankError(f"the bank has {bank.W.shape[1]} channels, and its network gives {A.shape[1]}; make it again")
     if model:
-        return Block(model.values(A)[:, None], seen, [None] * len(seen))
+        return Block(model.values(A)[:, None], sizes, [None] * len(sizes))
     W = like(bank.W, A)
     H = nonnegative_least_squares(A, W, threads=1)
-    of_images = losses(A, H, W, [one.grid.cells for one in seen])
-    return Block(np.ascontiguousarray(to_numpy(H), np.float32), seen, of_images.tolist())
+    of_images = losses(A, H, W, [one.grid.cells for one in sizes])
+    return Block(np.ascontiguousarray(to_numpy(H), np.float32), sizes, of_images.tolist())
 
 
 def _with_concepts(

@@ -31,12 +31,12 @@ from dff_onnx.runs.class_evidence import source_of
 from dff_onnx.runs.collect import none_usable, rows_of
 from dff_onnx.runs.crops import Looked, look
 from dff_onnx.runs.discovery import failure_of
-from dff_onnx.runs.gather import Block, Gathered, gathering
+from dff_onnx.runs.gather import Block, Gathered, gathering, sizes_of
 from dff_onnx.runs.heats import Heats
 from dff_onnx.runs.keep import Keep
 from dff_onnx.runs.map_boxes import Boxed, boxed, guesses_of
 from dff_onnx.runs.mapping import Mapping
-from dff_onnx.runs.parts import BATCH, Batch, in_parts, stacked
+from dff_onnx.runs.parts import BATCH, Batch, stacked
 from dff_onnx.runs.seen import Seen
 from dff_onnx.threads import available_cores, in_order
 
@@ -126,9 +126,7 @@ def make_class_maps(
     work = _Work(root_of(folder), activations, mapping, names, settings)
     of = {"method": mapping.method, **mapping.made_of, **settings.to_dict()}
     with single_threaded_blas(), gathering(work.folder, paths, keep, "class-maps", of) as rows:
-        progress.advance(rows.done)
-        for part in in_parts(paths[rows.done :], rows.reading(work.read), work.batch, activations.workers, progress):
-            rows.add(part)
+        rows.fill(lambda place: work.read(paths[place]), work.batch, activations.workers, progress)
         values = rows.matrix()
         if values is None:
             raise none_usable(folder, rows.failures)
@@ -149,14 +147,13 @@ class _Work:
     def read(self, path: Path) -> Picture:
         return read_picture(self.folder / path, self.settings.resize)
 
-    def batch(self, batch: Batch[Path]) -> Block:
+    def batch(self, batch: Batch[int]) -> Block:
         """Pictures of one size: maps as rows, and the figures of the best classes and of those that are mapped."""
         looked = look(stacked(batch), self.activations, self.mapping, self.settings)
-        grid = Grid(*looked.maps.shape[2:])
-        seen = [Seen(path, one.original, Grid(*one.pixels.shape[:2]), grid) for path, one in batch]
+        sizes = sizes_of(batch, Grid(*looked.maps.shape[2:]))
         best = ranked_classes(looked.probabilities, ANSWERS)
         figures = [[_figures(looked, i, best[i]), _figures(looked, i, looked.classes[i])] for i in range(len(batch))]
-        return Block(np.ascontiguousarray(rows_of(looked.maps)), seen, figures)
+        return Block(np.ascontiguousarray(rows_of(looked.maps)), sizes, figures)
 
     def mapped(self, seen: Seen, figures: Any, maps: NDArray[np.float32], found: tuple[Boxed, ...]) -> _Mapped:
         """A picture from what was kept of it."""

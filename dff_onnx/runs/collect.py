@@ -17,9 +17,9 @@ from dff_onnx.errors import ImageError, ModelError, NoImagesError
 from dff_onnx.images import Picture, Resize, read_picture
 from dff_onnx.progress import Progress
 from dff_onnx.records import Grid
-from dff_onnx.runs.gather import Block, Kept, gathering
+from dff_onnx.runs.gather import Block, Kept, gathering, sizes_of
 from dff_onnx.runs.keep import Keep
-from dff_onnx.runs.parts import Batch, channels_last, in_parts, stacked
+from dff_onnx.runs.parts import Batch, channels_last, stacked
 from dff_onnx.runs.seen import Seen
 
 
@@ -94,20 +94,18 @@ def collect_with(
         of: what rows that are kept depend on, beside the network.
     """
 
-    def work(batch: Batch[Path]) -> Block:
+    def work(batch: Batch[int]) -> Block:
         return block_of(batch, activations)
 
     name = "activations-" + "-".join(str(one) for value in (of or {}).values() for one in value)
     with gathering(folder, paths, keep, name, of or {}) as rows:
-        progress.advance(rows.done)
-        for part in in_parts(paths[rows.done :], rows.reading(read), work, activations.workers, progress):
-            rows.add(part)
+        rows.fill(lambda place: read(paths[place]), work, activations.workers, progress)
         if not len(rows.seen):
             raise none_usable(folder, rows.failures)
         if isinstance(rows, Kept) and activations.device != "cpu" and rows.beside is None:
             size = rows.seen[0].input  # all was there: where would the network have left it?
             rows.beside = activations(np.zeros((1, size.height, size.width, 3), np.uint8))
-        return Collected(rows.matrix(), rows.seen, tuple(rows.failures))
+        return Collected(rows.matrix(), rows.seen, rows.failures)
 
 
 def none_usable(folder: Path, failures: Sequence[ImageError]) -> NoImagesError:
@@ -115,16 +113,14 @@ def none_usable(folder: Path, failures: Sequence[ImageError]) -> NoImagesError:
     return NoImagesError(f"{folder}: not one of {len(failures)} pictures can be used; the first: {failures[0]}")
 
 
-def block_of(batch: Batch[Path], activations: Activations) -> Block:
+def block_of(batch: Batch[int], activations: Activations) -> Block:
     """What the network makes of a few pictures of one size.
 
     Raises:
         ModelError: when activations are negative or not finite.
     """
-    pixels = stacked(batch)
-    values = checked_activations(pixels, activations)
-    grid, size = Grid(*values.shape[2:]), Grid(*pixels.shape[1:3])
-    return Block(rows_of(values), [Seen(path, picture.original, size, grid) for path, picture in batch])
+    values = checked_activations(stacked(batch), activations)
+    return Block(rows_of(values), sizes_of(batch, Grid(*values.shape[2:])))
 
 
 def checked_activations(pixels: NDArray[np.uint8], activations: Activations) -> Array:

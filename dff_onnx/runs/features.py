@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx.arrays import Array, to_numpy
+from dff_onnx.arrays import to_numpy
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.errors import ImageError, ModelError, NoImagesError
 from dff_onnx.files import printable, root_of, walk_pictures
 from dff_onnx.images import Picture, Resize, read_picture
 from dff_onnx.linear_head import Pool, pooled
 from dff_onnx.progress import Progress, Silent
+from dff_onnx.records import Grid
 from dff_onnx.report.features_file import Features, read_settings, write_features
 from dff_onnx.report.found import Failure
+from dff_onnx.runs.gather import Block, Gathered, sizes_of
 from dff_onnx.runs.output_file import check_output
-from dff_onnx.runs.parts import Batch, channels_last, in_parts, stacked
-
-T = TypeVar("T")
-R = TypeVar("R")
+from dff_onnx.runs.parts import Batch, channels_last, stacked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,14 +98,16 @@ def extract(
     folder, resize, progress = Path(folder), resize or Resize(), progress or Silent()
     paths, root = walk_pictures(folder), root_of(folder)
     progress.start("reading", len(paths))
-    rows = pooled_rows(paths, lambda path: read_picture(root / path, resize), activations, pool, progress)
-    failures = tuple(Failure(printable(path), error.reason) for path, error in rows.failures)
-    if not rows.items:
+    rows = pooled_rows(
+        Gathered(paths), lambda place: read_picture(root / paths[place], resize), activations, pool, progress
+    )
+    failures = tuple(Failure(printable(error.path), error.reason) for error in rows.failed.values())
+    if not rows.places:
         first = f"{failures[0].path}: {failures[0].reason}"
         raise NoImagesError(f"{folder}: not one of {len(paths)} pictures can be used; the first: {first}")
     features = Features(
         values=rows.values,
-        paths=tuple(map(printable, rows.items)),
+        paths=tuple(printable(paths[place]) for place in rows.places),
         fingerprint=activations.fingerprint,
         pool=pool,
         resize=resize,
@@ -117,66 +117,45 @@ def extract(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PooledRows(Generic[T]):
-    """Pooled activations of anything that can be read as a picture.
+class PooledRows:
+    """Pooled activations of pictures, known by their places in a list.
 
     Attributes:
         values: `(n, c)` float32; `(0, 0)` where nothing could be read.
-        items: those that could, one a row.
-        failures: the others.
+        places: of those that could, one a row.
+        failed: the others.
     """
 
     values: NDArray[np.float32]
-    items: list[T]
-    failures: list[tuple[T, ImageError]]
+    places: list[int]
+    failed: Mapping[int, ImageError]
 
 
 def pooled_rows(
-    items: Sequence[T], read: Callable[[T], Picture], activations: Activations, pool: Pool, progress: Progress
-) -> PooledRows[T]:
-    """Reads, runs the network, pools; in the order of the items.
+    rows: Gathered, read: Callable[[int], Picture], activations: Activations, pool: Pool, progress: Progress
+) -> PooledRows:
+    """Reads, runs the network, pools; in the order of the list.
+
+    Args:
+        rows: of the list; what is there already is not made again.
+        read, progress: see `Gathered.fill`.
+        activations: the network.
+        pool: of the places of a picture.
 
     Raises:
         ModelError: when activations are not finite.
+        OutputError: when rows cannot be kept.
     """
 
-    def look(_: Batch[T], features: Array) -> list[NDArray[np.float32]]:
-        return list(to_numpy(pooled(features, pool)))
-
-    rows, kept, failures = list[NDArray[np.float32]](), list[T](), list[tuple[T, ImageError]]()
-    for item, found in streamed(items, read, activations, look, progress):
-        if isinstance(found, ImageError):
-            failures.append((item, found))
-        elif not np.isfinite(found).all():
+    def look(batch: Batch[int]) -> Block:
+        features = channels_last(activations(stacked(batch)))
+        values = np.asarray(to_numpy(pooled(features, pool)), np.float32)
+        if not np.isfinite(values).all():
             raise ModelError(
                 f"layer {activations.fingerprint.layer}: has activations that are not finite; take another layer"
             )
-        else:
-            rows.append(found.astype(np.float32, copy=False))
-            kept.append(item)
-    return PooledRows(np.stack(rows) if rows else np.zeros((0, 0), np.float32), kept, failures)
+        return Block(values, sizes_of(batch, Grid(*features.shape[1:3])))
 
-
-def streamed(
-    items: Sequence[T],
-    read: Callable[[T], Picture],
-    activations: Activations,
-    look: Callable[[Batch[T], Array], Sequence[R]],
-    progress: Progress,
-) -> Iterator[tuple[T, R | ImageError]]:
-    """Each item with what `look` makes of its activations, or why it cannot be read; a part's failures come first.
-
-    Args:
-        items, read, progress: see `in_parts`; an ImageError takes the result's place.
-        activations: the network.
-        look: from a few items with their pictures, and their activations `(n, h, w, c)`, to one result for each.
-    """
-
-    def work(batch: Batch[T]) -> list[tuple[T, R]]:
-        found = look(batch, channels_last(activations(stacked(batch))))
-        return list(zip((item for item, _ in batch), found, strict=True))
-
-    for part in in_parts(items, read, work, activations.workers, progress):
-        yield from part.failures
-        for done in part.made:
-            yield from done
+    rows.fill(read, look, activations.workers, progress)
+    values = rows.matrix()
+    return PooledRows(np.zeros((0, 0), np.float32) if values is None else values, rows.places, rows.failed)

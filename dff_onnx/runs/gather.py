@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,27 +14,35 @@ from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.arrays.helpers import empty_rows, like
 from dff_onnx.errors import ImageError
 from dff_onnx.images import Picture
+from dff_onnx.progress import Progress
 from dff_onnx.records import Grid
 from dff_onnx.runs.keep import Keep, digest_of, stamp_of
-from dff_onnx.runs.parts import BATCH, Part
-from dff_onnx.runs.seen import Seen, SeenTable
+from dff_onnx.runs.parts import BATCH, Batch, Part, in_parts
+from dff_onnx.runs.seen import SeenTable, Sizes
 from dff_onnx.store import RowStore
 from dff_onnx.store.journal import Record
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows of a few pictures of one size.
+    """What was made of a few pictures of one size: sizes, figures or both, one for each picture.
 
     Attributes:
-        rows: `(m, c)`, picture after picture.
-        seen: the pictures.
-        figures: further plain values, one for each picture; none where there are none.
+        rows: `(m, c)`, picture after picture; none where figures say all.
+        sizes: none where nobody asks for them.
+        figures: further plain values; none where there are none.
     """
 
     rows: Array
-    seen: list[Seen]
+    sizes: Sequence[Sizes] = ()
     figures: Sequence[Any] = ()
+
+
+def sizes_of(batch: Batch[T], grid: Grid) -> list[Sizes]:
+    """Of pictures whose activations have this grid."""
+    return [Sizes(picture.original, Grid(*picture.pixels.shape[:2]), grid) for _, picture in batch]
 
 
 class Rows:
@@ -69,52 +77,94 @@ class Rows:
 
 
 class Gathered:
-    """Parts of pictures in the order of their files, in memory.
+    """Parts of pictures in the order of their list, in memory. A picture is known by its place in the list.
+
+    Args:
+        paths: of their files; a file that several pictures are made of is there several times.
 
     Attributes:
-        seen: the pictures that were read.
+        seen: the pictures that were read, where blocks have their sizes.
         figures: of each, where blocks have some.
-        failures: those that could not be.
-        done: how many files of the list are dealt with.
+        failed: those that could not be, by their places.
+        done: how many of the list are dealt with.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths, self.seen, self.done = paths, SeenTable(paths), 0
         self.figures: list[Any] = []
-        self.failures: list[ImageError] = []
+        self.failed: dict[int, ImageError] = {}
         self._rows = Rows(len(paths))
 
-    def reading(self, read: Callable[[Path], Picture]) -> Callable[[Path], Picture]:
-        """`read`, as pictures are to be read."""
-        return read
+    def fill(
+        self,
+        read: Callable[[int], Picture],
+        work: Callable[[Batch[int]], Block],
+        workers: int,
+        progress: Progress,
+    ) -> None:
+        """Does what is left of the list, see `in_parts`.
 
-    def add(self, part: Part[Path, Block]) -> None:
-        """The next few files."""
-        for block in part.made:
-            self._rows.append(block.rows, len(block.seen))
-        self._note(self._about(part))
+        Args:
+            read: the picture of a place.
+            work: on a few places with their pictures.
+            workers, progress: the stage is the caller's.
+
+        Raises:
+            OutputError: when the disk is full.
+        """
+        progress.advance(self.done)
+        for part in in_parts(range(self.done, len(self.paths)), self._reading(read), work, workers, progress):
+            self._add(part)
+
+    @property
+    def places(self) -> list[int]:
+        """Of the pictures that were read."""
+        return [place for place in range(self.done) if place not in self.failed]
+
+    @property
+    def failures(self) -> tuple[ImageError, ...]:
+        """Why the others were not."""
+        return tuple(self.failed.values())
 
     def matrix(self) -> Array | None:
         """All rows; None where there are none."""
         return self._rows.matrix()
 
-    def _about(self, part: Part[Path, Block]) -> Record:
-        """What is to be said of the next few files, in plain values; places count from the first of them."""
-        place = {path: i for i, path in enumerate(self.paths[self.done : self.done + BATCH])}
-        seen = [one for block in part.made for one in block.seen]
+    def _reading(self, read: Callable[[int], Picture]) -> Callable[[int], Picture]:
+        """`read`, as pictures are to be read."""
+        return read
+
+    def _add(self, part: Part[int, Block]) -> None:
+        """The next few pictures."""
+        for block in part.made:
+            if block.rows.shape[0]:
+                self._rows.append(block.rows, len(block.sizes) or len(block.figures))
+        self._note(self._about(part))
+
+    def _next(self) -> range:
+        """The places of the next few pictures."""
+        return range(self.done, min(self.done + BATCH, len(self.paths)))
+
+    def _about(self, part: Part[int, Block]) -> Record:
+        """What is to be said of the next few pictures, in plain values; places count from the first of them."""
+        failed = {place - self.done: error for place, error in part.failures}
+        read = [i for i in range(len(self._next())) if i not in failed]
+        sides = [_sides(one) for block in part.made for one in block.sizes] or [[]] * len(read)
         return {
-            "seen": [[place[one.path], *_sides(one.original), *_sides(one.input), *_sides(one.grid)] for one in seen],
+            "seen": [[i, *figures] for i, figures in zip(read, sides, strict=True)],
             "figures": [figure for block in part.made for figure in block.figures],
-            "failures": [[place[path], error.reason] for path, error in part.failures],
-            "passing": any(_may_pass(error) for _, error in part.failures),
+            "failures": [[i, error.reason] for i, error in failed.items()],
+            "passing": any(map(_may_pass, failed.values())),
         }
 
     def _note(self, about: Mapping[str, Any]) -> None:
-        for place, *sides in about["seen"]:
-            self.seen.add(self.done + place, *(Grid(*sides[i : i + 2]) for i in (0, 2, 4)))
+        for i, *sides in about["seen"]:
+            if sides:
+                self.seen.add(self.done + i, sides)
         self.figures += about["figures"]
-        self.failures += (ImageError(self.paths[self.done + i], reason) for i, reason in about["failures"])
-        self.done = min(self.done + BATCH, len(self.paths))
+        for place, reason in ((self.done + i, reason) for i, reason in about["failures"]):
+            self.failed[place] = ImageError(self.paths[place], reason)
+        self.done = self._next().stop
 
 
 class Kept(Gathered):
@@ -122,7 +172,7 @@ class Kept(Gathered):
 
     Args:
         root: that the paths are relative to.
-        paths: all of them, sorted.
+        paths: all of them, in order.
         keep, name, of: where, under which name, and what the rows depend on.
 
     Attributes:
@@ -132,42 +182,44 @@ class Kept(Gathered):
     def __init__(self, root: Path, paths: Sequence[Path], keep: Keep, name: str, of: Mapping[str, Any]) -> None:
         super().__init__(paths)
         self._root, self._keep = root, keep
-        self._stamps: dict[Path, str] = {}
+        self._stamps: dict[int, str] = {}
         self.beside: Array | None = None
         self.store: RowStore = keep.rows(name, of, self._take_up)
-
-    def reading(self, read: Callable[[Path], Picture]) -> Callable[[Path], Picture]:
-        """`read`, noting first what tells a changed file."""
-
-        def noted(path: Path) -> Picture:
-            self._stamps[path] = stamp_of(self._root / path)
-            return read(path)
-
-        return noted
-
-    def add(self, part: Part[Path, Block]) -> None:
-        """The next few files.
-
-        Raises:
-            OutputError: when the disk is full.
-        """
-        paths = self.paths[self.done : self.done + BATCH]
-        stamps = [self._stamps.pop(path) for path in paths]
-        about = {**self._about(part), "files": digest_of(paths, stamps)}
-        blocks = [block.rows for block in part.made]
-        self.beside = next((rows[:0, :] for rows in blocks if not isinstance(rows, np.ndarray)), self.beside)
-        self.store.add([to_numpy(rows) for rows in blocks], about)
-        self._note(about)
 
     def matrix(self) -> Array | None:
         """All rows, mapped where memory would not hold them; where the network leaves them, on a GPU."""
         rows = self.store.matrix(self._keep.memory)
         return rows if rows is None or self.beside is None else like(rows, self.beside)
 
+    def _reading(self, read: Callable[[int], Picture]) -> Callable[[int], Picture]:
+        """`read`, noting first what tells a changed file."""
+
+        def noted(place: int) -> Picture:
+            self._stamps[place] = stamp_of(self._root / self.paths[place])
+            return read(place)
+
+        return noted
+
+    def _add(self, part: Part[int, Block]) -> None:
+        """The next few pictures.
+
+        Raises:
+            OutputError: when the disk is full.
+        """
+        about = {**self._about(part), "files": self._files(self._stamps.pop)}
+        blocks = [block.rows for block in part.made if block.rows.shape[0]]
+        self.beside = next((rows[:0, :] for rows in blocks if not isinstance(rows, np.ndarray)), self.beside)
+        self.store.add([to_numpy(rows) for rows in blocks], about)
+        self._note(about)
+
+    def _files(self, stamp: Callable[[int], str]) -> int:
+        """What tells whether files of the next few pictures changed."""
+        places = self._next()
+        return digest_of([self.paths[place] for place in places], [stamp(place) for place in places])
+
     def _take_up(self, about: Record) -> bool:
-        paths = self.paths[self.done : self.done + BATCH]
-        stamps = [stamp_of(self._root / path) for path in paths]
-        if not paths or about["passing"] or about["files"] != digest_of(paths, stamps):
+        files = self._files(lambda place: stamp_of(self._root / self.paths[place]))
+        if not self._next() or about["passing"] or about["files"] != files:
             return False
         self._note(about)
         return True
@@ -181,7 +233,7 @@ def gathering(
 
     Args:
         root: that the paths are relative to.
-        paths: sorted.
+        paths: in order.
         keep: where they are kept for a run that may be killed; None keeps them in memory alone.
         name, of: of what is kept: see `Keep.rows`.
 
@@ -201,5 +253,6 @@ def _may_pass(error: ImageError) -> bool:
     return isinstance(error.__cause__, OSError) and error.__cause__.errno is not None
 
 
-def _sides(grid: Grid) -> tuple[int, int]:
-    return grid.height, grid.width
+def _sides(sizes: Sizes) -> list[int]:
+    """Heights and widths, one after the other."""
+    return [side for grid in (sizes.original, sizes.input, sizes.grid) for side in (grid.height, grid.width)]

@@ -14,6 +14,21 @@ FIGURES = 7  # of a picture: its place, and three sizes
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large a picture is at every stage.
+
+    Attributes:
+        original: size in pixels, after its EXIF turn.
+        input: size as the network saw it.
+        grid: of its activations.
+    """
+
+    original: Grid
+    input: Grid
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """One picture that was read.
 
@@ -42,14 +57,13 @@ class SeenTable(Sequence[Seen]):
         self._figures = array("q")
         self._known: dict[tuple[int, int], Grid] = {}
 
-    def add(self, place: int, original: Grid, size: Grid, grid: Grid) -> None:
+    def add(self, place: int, figures: Sequence[int]) -> None:
         """One more.
 
         Args:
             place: of its file among all paths.
-            original, size, grid: see `Seen`.
+            figures: height and width of each of its `Sizes`.
         """
-        figures = (original.height, original.width, size.height, size.width, grid.height, grid.width)
         self._figures.extend((place, *figures))
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from counting_backbone import Counting
 from fake_backbone import Colours
 from square_trees import SIDE, square, write_group
 
@@ -29,21 +30,6 @@ from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.workplace import RESUME
 
 RESIZE = Resize("square", SIDE)
-
-
-class Counting(Colours):
-    """Counts the pictures that it sees, and fails when they are too many."""
-
-    workers = 1
-
-    def __init__(self, most: int = 1000, error: type[Exception] = OutputError) -> None:
-        self.seen, self._most, self._error = 0, most, error
-
-    def __call__(self, pixels: Any) -> Any:
-        if self.seen + len(pixels) > self._most:
-            raise self._error("no more")
-        self.seen += len(pixels)
-        return super().__call__(pixels)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,18 @@ from fake_backbone import Colours
 from PIL import Image
 
 from dff_onnx.cli import main
-from dff_onnx.errors import DatasetError, UsageError
+from dff_onnx.errors import DatasetError, RefusedError, UsageError
 from dff_onnx.evaluation import (
     WherePlan,
     WhereScore,
     evaluate_where,
     open_boxes,
     open_masks,
+    read_figures,
+    where_identity,
     where_json,
+    where_markdown,
+    where_plot,
     where_rows,
     where_text,
 )
@@ -167,4 +172,46 @@ def test_the_command_prints_a_table_or_json(
     code, out = ended("--json")
     fields = json.loads(out)
     assert code == 0 and fields["kind"] == "where" and fields["tables"][0]["rows"][0]["way"] == WHOLE
-    assert fields["settings"]["top"] == 4 and fields["queries"][0]["ious"]
+    assert fields["systems"][0]["settings"]["top"] == 4 and fields["queries"][0]["ious"]
+
+
+def test_three_files_are_written_and_other_settings_refused(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from figures import colour_network
+
+    colour_network(tmp_path / "colours.onnx")
+    out = tmp_path / "out"
+
+    def ended(*words: object) -> tuple[object, str, str]:
+        of = ("eval", "where", tree, "--model", tmp_path / "colours.onnx", "--size", "64", "-k", "3", "-o", out)
+        monkeypatch.setattr(sys, "argv", ["dff-onnx", *map(str, (*of, *words))])
+        with pytest.raises(SystemExit) as found:
+            main()
+        said = capsys.readouterr()
+        return found.value.code, said.out, " ".join(said.err.split())
+
+    assert ended()[0] == 0
+    written = {path.name: path.read_text() for path in out.iterdir()}
+    assert sorted(written) == ["figures.json", "plot.svg", "table.md"]
+    assert ended("--json") == (0, written["figures.json"], "")
+    assert written == {path.name: path.read_text() for path in out.iterdir()}
+    assert "| R-MAC square | 4 |" in written["table.md"] and written["plot.svg"].startswith("<svg")
+    for words, told in ((("--top", "3"), "top: 10 there, 3 now"), (("--where-k", "2,3"), "concepts: ")):
+        code, said, mistake = ended(*words)
+        assert code == 2 and not said and "holds an evaluation of other settings" in mistake and told in mistake
+    assert ended("--top", "3", "--overwrite")[0] == 0
+    assert json.loads((out / "figures.json").read_text())["systems"][0]["settings"]["top"] == 3
+    with pytest.raises(RefusedError, match="holds figures of 'where'"):
+        read_figures(out)
+
+
+def test_identity_and_page_hold_what_names_may_do(tree: Path) -> None:
+    opened = open_masks(tree, None, None, (), False)
+    figures = evaluate_where(opened, DESCRIBER, WherePlan(5, 4))
+    fields = json.loads(where_json(figures))
+    identity = json.loads(json.dumps(where_identity(opened, DESCRIBER, WherePlan(5, 4))))
+    assert {key: fields[key] for key in identity} == identity and fields["schema"] == "dff-onnx/evaluation/1"
+    hostile = replace(figures, dataset="a|<b>", notes=("<i>",))
+    assert "<b>" not in where_markdown(hostile) and "<i>" not in where_markdown(hostile)
+    assert "<b>" not in where_plot(hostile)

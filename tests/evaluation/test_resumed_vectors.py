@@ -1,0 +1,237 @@
+"""Evaluations of several passes over the pictures that were ended go on where they were."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import bird_scenes
+import numpy as np
+import pytest
+import retrieval_scenes
+from counting_backbone import Counting
+from PIL import Image
+from square_trees import SIDE, square, write_group
+
+from dff_onnx.datasets import RetrievalSet, read_class_folders
+from dff_onnx.datasets.cub import LabelledSet, read_cub
+from dff_onnx.errors import ImageError, OutputError
+from dff_onnx.evaluation import (
+    Opened,
+    Reranking,
+    RetrievalPlan,
+    WherePlan,
+    evaluate_retrieval,
+    evaluate_where,
+    finegrained,
+    kept_in,
+    open_masks,
+    retrieval,
+    retrieval_json,
+    retrieval_systems,
+    retrieval_tables,
+    where_json,
+)
+from dff_onnx.evaluation.finegrained import FineSettings, evaluate_finegrained
+from dff_onnx.evaluation.finegrained_text import finegrained_json
+from dff_onnx.images import Resize
+from dff_onnx.records import Box
+from dff_onnx.runs import descriptors, keep
+from dff_onnx.runs.descriptors import Describer, DescriptorSettings
+from dff_onnx.runs.workplace import RESUME
+
+# Evaluates into a folder, which may be none: the text of all figures.
+Evaluated = Callable[[Path | None, Counting], str]
+
+FINE = FineSettings(Resize("long", 96))
+MAC = DescriptorSettings("mac", size=SIDE)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An evaluation.
+
+    Attributes:
+        evaluated: does it.
+        parts: pictures that the network sees in each part of each pass, in order.
+        after: pictures that it sees after all of them, of which nothing is kept.
+        second: a picture in the second part of the first pass.
+        reader: where its function to read pictures is called.
+        name: of that function.
+    """
+
+    evaluated: Evaluated
+    parts: Sequence[int]
+    after: int
+    second: Path
+    reader: Any
+    name: str
+
+
+def birds_of(tmp_path: Path) -> LabelledSet:
+    """Twelve pictures, the third one damaged."""
+    found = read_cub(bird_scenes.write_scenes(tmp_path / "birds", 4))
+    found.pictures[2].path.write_bytes(b"nothing")
+    return found
+
+
+def fine(dataset: LabelledSet, settings: FineSettings = FINE) -> Evaluated:
+    def evaluated(out: Path | None, backbone: Counting) -> str:
+        with kept_in(out) as resume:
+            return finegrained_json(evaluate_finegrained(dataset, backbone, settings, None, resume))
+
+    return evaluated
+
+
+def scenes_of(tmp_path: Path) -> RetrievalSet:
+    """Twelve pictures; six queries are parts of pictures, one is a whole one."""
+    found = read_class_folders(retrieval_scenes.write_scenes(tmp_path / "scenes", 4))
+    boxes = [*(Box(8 * i, 0, 32, 40) for i in range(3)), None, *(Box(0, 8 * i, 56, 48) for i in range(3))]
+    return replace(
+        found, queries=tuple(replace(one, box=box) for one, box in zip(found.queries[:7], boxes, strict=True))
+    )
+
+
+def searched(
+    dataset: RetrievalSet, others: Path, size: int = retrieval_scenes.SIZE, dimensions: int | None = None
+) -> Evaluated:
+    systems = retrieval_systems(["rmac"], size=size)
+    plan = RetrievalPlan(systems, others, (dimensions,), rerank=(Reranking(), Reranking("rmatch")))
+
+    def evaluated(out: Path | None, backbone: Counting) -> str:
+        with kept_in(out) as resume:
+            figures = evaluate_retrieval(dataset, backbone, plan, None, resume)
+        return retrieval_json(figures, retrieval_tables(figures))
+
+    return evaluated
+
+
+def squares_of(tmp_path: Path) -> Opened:
+    """Six pictures of a red square, six of a green one."""
+    write_group(tmp_path / "set", "red", [square()] * 6)
+    for path in write_group(tmp_path / "set", "green", [square(0)] * 6, corner=0):
+        Image.fromarray(np.roll(np.asarray(Image.open(path)), 1, axis=2)).save(path)
+    return open_masks(tmp_path / "set", None, None, (), False)
+
+
+def located(opened: Opened, settings: DescriptorSettings = MAC) -> Evaluated:
+    def evaluated(out: Path | None, backbone: Counting) -> str:
+        with kept_in(out) as resume:
+            return where_json(evaluate_where(opened, Describer(backbone, settings), WherePlan(4, 6), None, resume))
+
+    return evaluated
+
+
+@pytest.fixture(params=["finegrained", "retrieval", "where"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+    if request.param == "finegrained":
+        birds = birds_of(tmp_path)
+        parts = [3, 4, 4] + 3 * [4, 4, 3]
+        return Case(fine(birds), parts, 0, birds.pictures[5].path, finegrained, "read_picture")
+    if request.param == "retrieval":
+        others = retrieval_scenes.write_scenes(tmp_path / "others", 5, seed=1)
+        parts = [4, 4, 4, 3, 4, 4, 4, 4, 2]
+        evaluated = searched(scenes_of(tmp_path), others)
+        return Case(evaluated, parts, 0, sorted(others.rglob("*.png"))[5], retrieval, "read_as_described")
+    squares = squares_of(tmp_path)
+    second = squares.dataset.groups[0].pictures[5].picture
+    after = 2 * 2 * 2  # two queries, asked for in two ways, are described and looked at
+    return Case(located(squares), 2 * [4, 4, 4], after, second, descriptors, "read_as_described")
+
+
+def cut_off(evaluated: Evaluated, out: Path, most: int) -> None:
+    with pytest.raises(OutputError):
+        evaluated(out, Counting(most))
+    assert list((out / RESUME).glob("*.journal"))
+
+
+def test_no_part_of_any_pass_goes_through_the_network_again(case: Case, tmp_path: Path) -> None:
+    whole, out = Counting(), tmp_path / "out"
+    expected = case.evaluated(None, whole)
+    assert whole.seen == sum(case.parts) + case.after
+    for most in range(5, whole.seen, 4):
+        cut_off(case.evaluated, out, most)
+        rest = Counting()
+        assert case.evaluated(out, rest) == expected
+        assert rest.seen == whole.seen - max(done for done in accumulate(case.parts) if done <= most)
+        assert not list(out.iterdir())
+
+
+def test_rows_that_memory_would_not_hold_give_the_same(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = case.evaluated(None, Counting())
+    monkeypatch.setattr(keep, "machine_memory", lambda: 0)
+    assert case.evaluated(tmp_path / "out", Counting()) == expected
+
+
+def test_a_picture_that_changed_is_made_again_with_what_comes_behind_it(case: Case, tmp_path: Path) -> None:
+    cut_off(case.evaluated, tmp_path / "out", sum(case.parts[:3]))
+    Image.fromarray(255 - np.asarray(Image.open(case.second))).save(case.second)
+    rest = Counting()
+    assert case.evaluated(tmp_path / "out", rest) == case.evaluated(None, Counting())
+    assert rest.seen == sum(case.parts[1:]) + case.after
+
+
+def test_a_picture_that_the_system_kept_from_us_is_tried_again(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, read = case.evaluated(None, Counting()), getattr(case.reader, case.name)
+
+    def denied(path: Path, *others: Any) -> Any:
+        if path == case.second:
+            raise ImageError(path, "cannot be opened") from PermissionError(errno.EACCES, "Permission denied")
+        return read(path, *others)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(case.reader, case.name, denied)
+        cut_off(case.evaluated, tmp_path / "out", sum(case.parts[:3]))
+    rest = Counting()
+    assert case.evaluated(tmp_path / "out", rest) == expected
+    assert rest.seen == sum(case.parts[1:]) + case.after
+
+
+def test_features_of_other_settings_and_crops_by_other_boxes_are_made_anew(tmp_path: Path) -> None:
+    birds, out = birds_of(tmp_path), tmp_path / "out"
+    moved = replace(birds.pictures[0], box=Box(0, 0, 40, 40))
+    for other, left in (
+        (fine(birds, replace(FINE, pool="max")), 44),
+        (fine(birds, replace(FINE, resize=Resize("long", 64))), 44),
+        (fine(birds, replace(FINE, C=100.0)), 2 * 11 + 3),  # maps of another machine, and what they cut out
+        (fine(replace(birds, pictures=(moved, *birds.pictures[1:]))), 11),
+        (fine(birds), 3),
+    ):
+        cut_off(fine(birds), out, 43)
+        rest = Counting()
+        assert other(out, rest) == other(None, Counting())
+        assert rest.seen == left
+
+
+def test_vectors_of_other_settings_and_queries_with_other_boxes_are_made_anew(tmp_path: Path) -> None:
+    scenes, out = scenes_of(tmp_path), tmp_path / "out"
+    others = retrieval_scenes.write_scenes(tmp_path / "others", 5, seed=1)
+    smaller = replace(scenes.queries[0], box=Box(0, 0, 32, 32))
+    for other, left in (
+        (searched(scenes, others, size=48), 15 + 18),
+        (searched(scenes, others, dimensions=2), 18),
+        (searched(scenes, others / "wood"), 5 + 18),
+        (searched(replace(scenes, queries=(smaller, *scenes.queries[1:])), others), 6),
+        (searched(scenes, others), 2),
+    ):
+        cut_off(searched(scenes, others), out, 32)
+        rest = Counting()
+        assert other(out, rest) == other(None, Counting())
+        assert rest.seen == left
+
+
+def test_activations_of_other_settings_are_made_anew(tmp_path: Path) -> None:
+    squares, out = squares_of(tmp_path), tmp_path / "out"
+    for settings, left in ((replace(MAC, kind="gem"), 32), (replace(MAC, size=48), 32), (MAC, 8)):
+        cut_off(located(squares), out, 30)
+        rest = Counting()
+        assert located(squares, settings)(out, rest) == located(squares, settings)(None, Counting())
+        assert rest.seen == left
