@@ -86,7 +86,7 @@ ROWS = {
     "kill -9 of a large run": Row(test_all=20, torture=1_000, piece=50),
     "kill -9 of apply": Row(test_all=5, torture=1_000, piece=50),
     "kill -9 of cam": Row(test_all=5, torture=1_000, piece=50),
-    "kill -9 of eval": Row(test_all=5, torture=1_000, piece=50),
+    "kill -9 of eval": Row(test_all=8, torture=1_000, piece=50),
     "kill -9 of index": Row(test_all=20, torture=1_000, piece=50),
     "kill -9 of models get": Row(test_all=20, torture=1_000, piece=50),
     "kill -9 of the store": Row(),

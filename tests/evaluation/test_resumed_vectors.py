@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -40,6 +41,7 @@ from dff_onnx.evaluation.finegrained import FineSettings, evaluate_finegrained
 from dff_onnx.evaluation.finegrained_text import finegrained_json
 from dff_onnx.images import Resize
 from dff_onnx.records import Box
+from dff_onnx.retrieval import Whitening
 from dff_onnx.runs import descriptors, keep
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.workplace import RESUME
@@ -97,10 +99,13 @@ def scenes_of(tmp_path: Path) -> RetrievalSet:
 
 
 def searched(
-    dataset: RetrievalSet, others: Path, size: int = retrieval_scenes.SIZE, dimensions: int | None = None
+    dataset: RetrievalSet,
+    others: Path | None,
+    size: int = retrieval_scenes.SIZE,
+    dimensions: int | None = None,
+    rerank: tuple[Reranking, ...] = (Reranking(), Reranking("rmatch")),
 ) -> Evaluated:
-    systems = retrieval_systems(["rmac"], size=size)
-    plan = RetrievalPlan(systems, others, (dimensions,), rerank=(Reranking(), Reranking("rmatch")))
+    plan = RetrievalPlan(retrieval_systems(["rmac"], size=size), others, (dimensions,), rerank=rerank)
 
     def evaluated(out: Path | None, backbone: Counting) -> str:
         with kept_in(out) as resume:
@@ -118,10 +123,11 @@ def squares_of(tmp_path: Path) -> Opened:
     return open_masks(tmp_path / "set", None, None, (), False)
 
 
-def located(opened: Opened, settings: DescriptorSettings = MAC) -> Evaluated:
+def located(opened: Opened, settings: DescriptorSettings = MAC, whitening: Whitening | None = None) -> Evaluated:
     def evaluated(out: Path | None, backbone: Counting) -> str:
+        describer = Describer(backbone, settings, whitening)
         with kept_in(out) as resume:
-            return where_json(evaluate_where(opened, Describer(backbone, settings), WherePlan(4, 6), None, resume))
+            return where_json(evaluate_where(opened, describer, WherePlan(4, 6), None, resume))
 
     return evaluated
 
@@ -228,10 +234,52 @@ def test_vectors_of_other_settings_and_queries_with_other_boxes_are_made_anew(tm
         assert rest.seen == left
 
 
+def test_vectors_of_another_size_or_without_their_parts_are_made_anew(tmp_path: Path) -> None:
+    scenes, out = scenes_of(tmp_path), tmp_path / "out"
+    for other, left in (
+        (searched(scenes, None, size=48), 18),
+        (searched(scenes, None, rerank=(Reranking(),)), 18),
+        (searched(scenes, None), 2),
+    ):
+        cut_off(searched(scenes, None), out, 17)
+        rest = Counting()
+        assert other(out, rest) == other(None, Counting())
+        assert rest.seen == left
+
+
 def test_activations_of_other_settings_are_made_anew(tmp_path: Path) -> None:
     squares, out = squares_of(tmp_path), tmp_path / "out"
-    for settings, left in ((replace(MAC, kind="gem"), 32), (replace(MAC, size=48), 32), (MAC, 8)):
+    for other, left in (
+        (located(squares, replace(MAC, kind="gem")), 32),
+        (located(squares, replace(MAC, size=48)), 32),
+        (located(squares, MAC, Whitening(np.zeros(4), np.eye(4)[:2])), 32),
+        (located(squares), 8),
+    ):
         cut_off(located(squares), out, 30)
         rest = Counting()
-        assert located(squares, settings)(out, rest) == located(squares, settings)(None, Counting())
+        assert other(out, rest) == other(None, Counting())
         assert rest.seen == left
+
+
+def test_vectors_by_another_whitening_are_made_anew(tmp_path: Path) -> None:
+    scenes, out = scenes_of(tmp_path), tmp_path / "out"
+    others = retrieval_scenes.write_scenes(tmp_path / "others", 5, seed=1)
+    cut_off(searched(scenes, others), out, 32)
+    changed = sorted(others.rglob("*.png"))[5]
+    Image.fromarray(255 - np.asarray(Image.open(changed))).save(changed)
+    rest = Counting()
+    assert searched(scenes, others)(out, rest) == searched(scenes, others)(None, Counting())
+    assert rest.seen == 11 + 18
+
+
+def test_a_file_of_several_pictures_is_kept_for_each(tmp_path: Path) -> None:
+    squares, out = squares_of(tmp_path), tmp_path / "out"
+    one, other = squares.dataset.groups
+    both = replace(one, pictures=(*one.pictures, *other.pictures[:3]))
+    shared = replace(squares, dataset=replace(squares.dataset, groups=(both, other)))
+    whole = Counting()
+    expected = located(shared)(None, whole)
+    cut_off(located(shared), out, 29)
+    rest = Counting()
+    assert located(shared)(out, rest) == expected and json.loads(expected)["pictures"] == 15
+    assert rest.seen == whole.seen - 27

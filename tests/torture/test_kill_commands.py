@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 import signal
 import sqlite3
 import sys
@@ -16,8 +17,9 @@ from killing import PROGRAM, contents, ended, killed, moments, started
 from PIL import Image
 from torture_tier import tiers
 
-# The server and the weights of other folders' tests.
-sys.path += [str(Path(__file__).parents[1] / name) for name in ("zoo", "export", "runs")]
+# The server, the weights and the lists of other folders' tests.
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("zoo", "export", "runs", "datasets")]
+from birds import Bird, write_lists
 from classifier_networks import POOLED, saved
 from random_weights import weights
 from rough_server import serving
@@ -40,16 +42,24 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def given(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What the words of the commands stand for: pictures and their masks, a bank, a classifier."""
+    """What the words of the commands stand for: pictures, their masks, in folders, a bank, a classifier."""
     made = tmp_path_factory.mktemp("given")
     (made / "masks").mkdir()
     mask = np.zeros((480, 640), np.uint8)
     mask[:240, :240] = 255
     for picture in pictures.iterdir():
         Image.fromarray(mask).save(made / "masks" / f"{picture.stem}.png")
+    birds = []
+    for number, picture in enumerate(sorted(pictures.iterdir())):
+        name = Path("ab"[number % 2], picture.name)
+        (made / "birds" / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, made / "birds" / "images" / name)
+        birds.append(Bird(str(name), number % 2 + 1, number // 2 % 2, "100 100 300 200"))
+    write_lists(made / "birds", birds, ["a", "b"])
     ended([*PROGRAM, "run", pictures, "-o", made / "run", "--overlays", "none", "--report", "none"])
     bank, classifier = made / "run" / "bank.npz", saved(POOLED, made)
-    return {"PICTURES": pictures, "MASKS": made / "masks", "BANK": bank, "CLASSIFIER": classifier}
+    found = {"PICTURES": pictures, "MASKS": made / "masks", "BANK": bank, "CLASSIFIER": classifier}
+    return found | {"BIRDS": made / "birds", "FOLDERS": made / "birds" / "images"}
 
 
 def left(out: Path) -> dict[str, bytes]:
@@ -85,7 +95,13 @@ COMMANDS: dict[str, list[str | Path]] = {
     "large run": ["run", "PICTURES", "-o", "OUT/run", "--overlays", "5", "--memory", "0", "--sample", "20"],
     "apply": ["apply", "BANK", "PICTURES", "-o", "OUT/run", "--overlays", "5", "--report", "5"],
     "cam": ["cam", "PICTURES", "-o", "OUT/run", "--model", "CLASSIFIER", "--overlays", "5", "--report", "5"],
-    "eval": ["eval", "coseg", "PICTURES", "--masks", "MASKS", "-o", "OUT/figures"],
+    "coseg": ["eval", "coseg", "PICTURES", "--masks", "MASKS", "-o", "OUT/figures"],
+    "finegrained": ["eval", "finegrained", "BIRDS", "-o", "OUT/figures"],
+    "retrieval": [
+        *["eval", "retrieval", "FOLDERS", "--systems", "rmac,dff", "--whiten", "PICTURES"],
+        *["--size", "224", "-o", "OUT/figures"],
+    ],
+    "where": ["eval", "where", "PICTURES", "--masks", "MASKS", "--size", "224", "-k", "4", "-o", "OUT/figures"],
     "index": ["index", "PICTURES", "-o", "OUT/index.db", "--size", "224"],
 }
 
@@ -114,9 +130,10 @@ def test_a_cam_survives_kills(cases: range, given: dict[str, Path], tmp_path: Pa
     survive("cam", given, tmp_path, cases)
 
 
-@tiers("kill -9 of eval")
-def test_an_evaluation_survives_kills(cases: range, given: dict[str, Path], tmp_path: Path) -> None:
-    survive("eval", given, tmp_path, cases)
+@pytest.mark.parametrize("name", ["coseg", "finegrained", "retrieval", "where"])
+@tiers("kill -9 of eval", share=0.25)
+def test_an_evaluation_survives_kills(name: str, cases: range, given: dict[str, Path], tmp_path: Path) -> None:
+    survive(name, given, tmp_path, cases)
 
 
 @tiers("kill -9 of index")
