@@ -34,14 +34,13 @@ from dff_onnx.records import Box, Grid
 from dff_onnx.report.found import Failure
 from dff_onnx.report.names import shown
 from dff_onnx.runs.features import pooled_rows
-from dff_onnx.runs.gather import Block, Gathered, gathering
+from dff_onnx.runs.gather import NOTHING, Block, Gathered, gathering
 from dff_onnx.runs.keep import Keep, arrays_sha256, boxes_sha256, keep_in
 from dff_onnx.runs.parts import Batch, channels_last, stacked
 
 StepName = Literal["full image", "map crop", "true box"]
 
 Boxes = dict[int, Box | None]
-NOTHING = np.zeros((0, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

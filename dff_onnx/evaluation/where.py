@@ -7,8 +7,9 @@ Collins, Susstrunk (ICIP 2019) is what is judged; a whole picture, its middle, a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from dff_onnx.datasets import Annotated
 from dff_onnx.errors import DatasetError, UsageError
 from dff_onnx.evaluation.opening import Opened
 from dff_onnx.files import printable
+from dff_onnx.images import Picture
 from dff_onnx.maps import offsets
 from dff_onnx.metrics import box_iou
 from dff_onnx.progress import Progress, Silent
@@ -32,7 +34,7 @@ from dff_onnx.retrieval import Window, mac, rank, region_vectors, regions, rmac
 from dff_onnx.retrieval.where import By
 from dff_onnx.runs.collect import block_of, none_usable
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
-from dff_onnx.runs.gather import Block, Gathered, gathering
+from dff_onnx.runs.gather import NOTHING, Block, Gathered, gathering
 from dff_onnx.runs.keep import Keep, arrays_sha256, below, keep_in
 from dff_onnx.runs.packed import packed, unpacked
 from dff_onnx.runs.parts import Batch
@@ -128,27 +130,20 @@ def evaluate_where(
         describer: what ranks them.
         plan: what is compared.
         progress: follows the pictures.
-        resume: a folder for it alone, where activations and vectors are kept for an evaluation that may be killed; None
-            for none.
+        resume: a folder for it alone, where activations, vectors and answers are kept for an evaluation that may be
+            killed; None for none.
 
     Raises:
         UsageError: when the set is too large to be held in memory.
         DatasetError: when no query finds a picture of its group.
         NoImagesError: when not one picture can be used.
         ModelError: when activations are negative or not finite.
-        OutputError: when activations or vectors cannot be kept.
+        OutputError: when they cannot be kept.
     """
     plan, progress = plan or WherePlan(), progress or Silent()
     keep = keep_in(resume, opened.root, describer.activations) if resume else None
     held, failures = _held(opened, describer, progress, keep)
-    work = _Work(held, describer, plan)
-    asking = range(0, len(held.truths), plan.every)
-    progress.start("asking", len(asking))
-    scores = list[WhereScore]()
-    with single_threaded_blas():
-        for query in asking:
-            scores += work.of(query)
-            progress.advance(1)
+    scores = _Work(held, describer, plan).scores(opened.root, progress, keep)
     if not scores:
         raise DatasetError(f"{opened.root}: not one query finds a picture of its own group; more pictures are needed")
     return WhereFigures(
@@ -157,7 +152,7 @@ def evaluate_where(
         fingerprint=describer.activations.fingerprint.to_dict(),
         device=describer.activations.device,
         settings=settings_of(describer.settings, plan),
-        scores=tuple(scores),
+        scores=scores,
         failures=failures,
         notes=opened.dataset.notes,
     )
@@ -187,6 +182,15 @@ class _Held:
     rows: list[Floats]
     seen: list[Seen]
     vectors: Floats
+
+    def sha256(self) -> str:
+        """Of all that answers depend on."""
+        told = [
+            self.groups,
+            [list(map(astuple, one)) for one in self.truths],
+            [astuple(one.original) for one in self.seen],
+        ]
+        return arrays_sha256(self.vectors, *self.rows, np.frombuffer(json.dumps(told).encode(), np.uint8))
 
 
 def _held(
@@ -271,38 +275,58 @@ class _Work:
     describer: Describer
     plan: WherePlan
 
-    def of(self, query: int) -> list[WhereScore]:
-        """All ways, for a query by its largest box and as a whole."""
+    def scores(self, root: Path, progress: Progress, keep: Keep | None) -> tuple[WhereScore, ...]:
+        """All ways, for all queries."""
+        held = self.held
+        queries = range(0, len(held.truths), self.plan.every)
+        paths = [held.paths[query] for query in queries]
+
+        def ask(batch: Batch[int]) -> Block:
+            return Block(NOTHING, figures=[self._of(queries[place], picture) for place, picture in batch])
+
+        progress.start("asking", len(queries))
+        of = settings_of(self.describer.settings, self.plan) | ({"held": held.sha256()} if keep else {})
+        with (
+            single_threaded_blas(),
+            gathering(root, [below(path, root) for path in paths], keep, "queries", of) as rows,
+        ):
+            rows.fill(lambda place: self.describer.read(paths[place]), ask, 0, progress)
+        if rows.failures:
+            raise rows.failures[0]  # it could be read just before
+        return tuple(
+            WhereScore(way, asked, shown(held.groups[query]), held.names[query], tuple(ious))
+            for query, figures in zip(queries, rows.figures, strict=True)
+            for way, asked, ious in figures
+        )
+
+    def _of(self, query: int, picture: Picture) -> list[list[Any]]:
+        """Way, manner of asking and overlaps, for a query by its largest box and as a whole."""
         truths = self.held.truths[query]
         if not truths:
             return []
         largest = max(truths, key=lambda box: box.area)
-        return [
-            one for asked, box in zip(ASKED, (largest, None), strict=True) for one in self._asked(query, asked, box)
-        ]
+        crop = self.describer.read(self.held.paths[query], largest)
+        each = zip(ASKED, ((crop, largest), (picture, None)), strict=True)
+        return [[way, asked, ious] for asked, part in each for way, ious in self._asked(query, *part).items()]
 
-    def _asked(self, query: int, asked: str, box: Box | None) -> list[WhereScore]:
+    def _asked(self, query: int, crop: Picture, box: Box | None) -> dict[str, list[float]]:
         held = self.held
-        crop = self.describer.read(held.paths[query], box)
         vector = self.describer.describe(crop).vector
         ranked = rank(vector[None], held.vectors, self.plan.top + 1).indices[0].tolist()
         found = [i for i in ranked if i != query][: self.plan.top]
         true = [i for i in found if held.groups[i] == held.groups[query] and held.truths[i]]
         if not true:
-            return []
+            return {}
         X = np.asarray(to_numpy(self.describer.activations(crop.pixels[None])), np.float32)
         told = self._baselines(X, true) | self._joint(query, box, found, true)
-        return [
-            WhereScore(way, asked, shown(held.groups[query]), held.names[query], self._ious(boxes, true))
-            for way, boxes in told.items()
-        ]
+        return {way: self._ious(boxes, true) for way, boxes in told.items()}
 
-    def _ious(self, boxes: Sequence[Box | None], true: Sequence[int]) -> tuple[float, ...]:
+    def _ious(self, boxes: Sequence[Box | None], true: Sequence[int]) -> list[float]:
         """With the object that fits best."""
-        return tuple(
+        return [
             0.0 if box is None else max(box_iou(box, truth) for truth in self.held.truths[i])
             for box, i in zip(boxes, true, strict=True)
-        )
+        ]
 
     def _baselines(self, X: Floats, true: Sequence[int]) -> dict[str, list[Box | None]]:
         sizes = [self.held.seen[i].original for i in true]

@@ -23,6 +23,7 @@ from dff_onnx.store import RowStore
 from dff_onnx.store.journal import Record
 
 T = TypeVar("T")
+NOTHING = np.zeros((0, 1), np.float32)  # the rows of a block that is figures alone
 
 
 @dataclass(frozen=True, slots=True)

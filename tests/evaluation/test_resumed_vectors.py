@@ -60,7 +60,6 @@ class Case:
     Attributes:
         evaluated: does it.
         parts: pictures that the network sees in each part of each pass, in order.
-        after: pictures that it sees after all of them, of which nothing is kept.
         second: a picture in the second part of the first pass.
         reader: where its function to read pictures is called.
         name: of that function.
@@ -68,7 +67,6 @@ class Case:
 
     evaluated: Evaluated
     parts: Sequence[int]
-    after: int
     second: Path
     reader: Any
     name: str
@@ -123,11 +121,13 @@ def squares_of(tmp_path: Path) -> Opened:
     return open_masks(tmp_path / "set", None, None, (), False)
 
 
-def located(opened: Opened, settings: DescriptorSettings = MAC, whitening: Whitening | None = None) -> Evaluated:
+def located(
+    opened: Opened, settings: DescriptorSettings = MAC, whitening: Whitening | None = None, top: int = 4
+) -> Evaluated:
     def evaluated(out: Path | None, backbone: Counting) -> str:
         describer = Describer(backbone, settings, whitening)
         with kept_in(out) as resume:
-            return where_json(evaluate_where(opened, describer, WherePlan(4, 6), None, resume))
+            return where_json(evaluate_where(opened, describer, WherePlan(top, 2), None, resume))
 
     return evaluated
 
@@ -137,16 +137,16 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "finegrained":
         birds = birds_of(tmp_path)
         parts = [3, 4, 4] + 3 * [4, 4, 3]
-        return Case(fine(birds), parts, 0, birds.pictures[5].path, finegrained, "read_picture")
+        return Case(fine(birds), parts, birds.pictures[5].path, finegrained, "read_picture")
     if request.param == "retrieval":
         others = retrieval_scenes.write_scenes(tmp_path / "others", 5, seed=1)
         parts = [4, 4, 4, 3, 4, 4, 4, 4, 2]
         evaluated = searched(scenes_of(tmp_path), others)
-        return Case(evaluated, parts, 0, sorted(others.rglob("*.png"))[5], retrieval, "read_as_described")
+        return Case(evaluated, parts, sorted(others.rglob("*.png"))[5], retrieval, "read_as_described")
     squares = squares_of(tmp_path)
     second = squares.dataset.groups[0].pictures[5].picture
-    after = 2 * 2 * 2  # two queries, asked for in two ways, are described and looked at
-    return Case(located(squares), 2 * [4, 4, 4], after, second, descriptors, "read_as_described")
+    # Each query, asked for in two ways, is described and looked at.
+    return Case(located(squares), [*2 * [4, 4, 4], 4 * 4, 2 * 4], second, descriptors, "read_as_described")
 
 
 def cut_off(evaluated: Evaluated, out: Path, most: int) -> None:
@@ -158,7 +158,7 @@ def cut_off(evaluated: Evaluated, out: Path, most: int) -> None:
 def test_no_part_of_any_pass_goes_through_the_network_again(case: Case, tmp_path: Path) -> None:
     whole, out = Counting(), tmp_path / "out"
     expected = case.evaluated(None, whole)
-    assert whole.seen == sum(case.parts) + case.after
+    assert whole.seen == sum(case.parts)
     for most in range(5, whole.seen, 4):
         cut_off(case.evaluated, out, most)
         rest = Counting()
@@ -180,7 +180,7 @@ def test_a_picture_that_changed_is_made_again_with_what_comes_behind_it(case: Ca
     Image.fromarray(255 - np.asarray(Image.open(case.second))).save(case.second)
     rest = Counting()
     assert case.evaluated(tmp_path / "out", rest) == case.evaluated(None, Counting())
-    assert rest.seen == sum(case.parts[1:]) + case.after
+    assert rest.seen == sum(case.parts[1:])
 
 
 def test_a_picture_that_the_system_kept_from_us_is_tried_again(
@@ -198,7 +198,7 @@ def test_a_picture_that_the_system_kept_from_us_is_tried_again(
         cut_off(case.evaluated, tmp_path / "out", sum(case.parts[:3]))
     rest = Counting()
     assert case.evaluated(tmp_path / "out", rest) == expected
-    assert rest.seen == sum(case.parts[1:]) + case.after
+    assert rest.seen == sum(case.parts[1:])
 
 
 def test_features_of_other_settings_and_crops_by_other_boxes_are_made_anew(tmp_path: Path) -> None:
@@ -250,12 +250,13 @@ def test_vectors_of_another_size_or_without_their_parts_are_made_anew(tmp_path: 
 def test_activations_of_other_settings_are_made_anew(tmp_path: Path) -> None:
     squares, out = squares_of(tmp_path), tmp_path / "out"
     for other, left in (
-        (located(squares, replace(MAC, kind="gem")), 32),
-        (located(squares, replace(MAC, size=48)), 32),
-        (located(squares, MAC, Whitening(np.zeros(4), np.eye(4)[:2])), 32),
+        (located(squares, replace(MAC, kind="gem")), 48),
+        (located(squares, replace(MAC, size=48)), 48),
+        (located(squares, MAC, Whitening(np.zeros(4), np.eye(4)[:2])), 48),
+        (located(squares, top=3), 24),
         (located(squares), 8),
     ):
-        cut_off(located(squares), out, 30)
+        cut_off(located(squares), out, 47)
         rest = Counting()
         assert other(out, rest) == other(None, Counting())
         assert rest.seen == left
@@ -270,6 +271,15 @@ def test_vectors_by_another_whitening_are_made_anew(tmp_path: Path) -> None:
     rest = Counting()
     assert searched(scenes, others)(out, rest) == searched(scenes, others)(None, Counting())
     assert rest.seen == 11 + 18
+
+
+def test_queries_are_asked_again_where_a_mask_changed(tmp_path: Path) -> None:
+    squares, out = squares_of(tmp_path), tmp_path / "out"
+    cut_off(located(squares), out, 47)
+    Image.fromarray(square(0).astype(np.uint8) * 255).save(tmp_path / "set" / "ground_truth" / "red" / "1.png")
+    rest = Counting()
+    assert located(squares)(out, rest) == located(squares)(None, Counting())
+    assert rest.seen == 16 + 8
 
 
 def test_a_file_of_several_pictures_is_kept_for_each(tmp_path: Path) -> None:
