@@ -42,6 +42,10 @@ def index_graph(
         check_graph_output(store, path)
         parts = made_graph_parts(store, of.value, k, rank, offline, progress)
         write_graph(store, path, parts)
-    nodes = counted(parts.graph.nodes, "node")
-    spectrum = f", {counted(parts.spectrum.rank, 'eigenvalue')} a component at most" if parts.spectrum else ""
-    typer.echo(f"{path}: {nodes}, {counted(parts.graph.edges, 'edge')}{spectrum}", err=True)
+    nodes, near = parts.graph.nodes, min(parts.k, parts.graph.nodes)
+    told = [counted(nodes, "node"), f"{near} neighbours of each", counted(parts.graph.edges, "edge")]
+    if parts.spectrum is not None:
+        told.append(f"{counted(parts.spectrum.rank, 'eigenvalue')} a component at most")
+    if parts.solutions is not None:
+        told.append("solutions beforehand")
+    typer.echo(f"{path}: {', '.join(told)}", err=True)

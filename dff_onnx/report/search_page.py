@@ -29,8 +29,9 @@ def search_page(found: SearchFound, tiles: Sequence[Tile]) -> bytes:
 
 
 def _reranked(settings: Mapping[str, Any]) -> str:
-    counted = f", by the {settings['rerank_with']} nearest" if "rerank_with" in settings else ""
     ranked = settings.get("ranked", {})
+    near = settings.get("rerank_with", 0)
+    counted = f", by the {min(near, ranked.get('nodes', near))} nearest" if near else ""
     graph = f", on a graph of {ranked['nodes']} {ranked['of']}, {ranked['graph']}" if "graph" in ranked else ""
     return f"{settings['rerank']}{counted}{graph}"
 

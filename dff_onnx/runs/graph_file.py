@@ -6,6 +6,7 @@ The reader of such files knows float32 alone, so integers and float64 lie there 
 from __future__ import annotations
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
@@ -113,7 +114,8 @@ def command(store: VectorStore, kind: Kind, more: str = "", path: Path | None = 
     """The command that makes the file, which is named where it does not lie beside the index."""
     index = Path(store.where)
     beside = path is None or (index.is_file() and path.resolve() == graph_beside(store, kind).resolve())
-    return f"dff-onnx index-graph {store.where} --of {kind}{more}" + ("" if beside else f" --graph {path}")
+    named = "" if beside else f" --graph {shlex.quote(str(path))}"
+    return f"dff-onnx index-graph {shlex.quote(store.where)} --of {kind}{more}{named}"
 
 
 def options_of(parts: GraphParts) -> str:
@@ -126,7 +128,7 @@ def _options(parts: GraphParts) -> dict[str, int]:
     usual = usual_neighbours(NEIGHBOURS[parts.kind], parts.graph.nodes)
     found = {"k": parts.k} if parts.k != usual else {}
     if parts.spectrum is not None:
-        found["rank"] = parts.spectrum.rank
+        found["rank"] = parts.rank
     return found if parts.solutions is None else {**found, "offline": 1}
 
 
@@ -172,7 +174,15 @@ def _parts_of(arrays: Arrays, about: dict[str, Any], kind: Kind, nodes: int) -> 
             raise RefusedError(f"holds a part of {', '.join(together)}, which belong together")
     spectrum = _spectrum_of(found, nodes) if "ranks" in found else None
     solutions = _solutions_of(found["near"], found["solved"], nodes) if "near" in found else None
-    return GraphParts(kind, k, graph, weights, spectrum, solutions)
+    return GraphParts(kind, k, graph, weights, spectrum, solutions, _asked_rank(about.get("options"), spectrum))
+
+
+def _asked_rank(options: Any, spectrum: Spectrum | None) -> int:
+    """What `--rank` was, of options that may be anybody's: not less than there is."""
+    if spectrum is None:
+        return 0
+    asked = options.get("rank") if isinstance(options, dict) else None
+    return asked if type(asked) is int and spectrum.rank <= asked < 2**31 else spectrum.rank
 
 
 def _spectrum_arrays(spectrum: Spectrum) -> dict[str, NDArray[Any]]:

@@ -93,6 +93,7 @@ class GraphParts:
         weights: `(n,)` of regions in their images; ones for images.
         spectrum: None where none was asked for.
         solutions: `(n, n)` sparse, row by row, see `offline_diffusion`; None where they were not asked for.
+        rank: eigenvalues that were asked for, of which a small graph has fewer; 0 where none were.
     """
 
     kind: Kind
@@ -101,6 +102,7 @@ class GraphParts:
     weights: NDArray[np.float64]
     spectrum: Spectrum | None = None
     solutions: Sparse | None = None
+    rank: int = 0
 
 
 def made_graph_parts(
@@ -154,7 +156,7 @@ def parts_of_nodes(
         progress.start("finding eigenvalues" if rank else "diffusing")
         spectrum = spectrum_of(graph, rank, dtype=np.float32) if rank else None
         solutions = _solutions(graph, nodes.vectors) if offline else None
-    return GraphParts(kind, k, graph, weights, spectrum, solutions)
+    return GraphParts(kind, k, graph, weights, spectrum, solutions, rank)
 
 
 def usual_neighbours(most: int, nodes: int) -> int:

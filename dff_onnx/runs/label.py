@@ -5,6 +5,7 @@ DFF, section 4.5: five pictures were enough to name the concepts of a set.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -131,9 +132,9 @@ def labels_of(run: StoredRun) -> Labels:
         return Labels(tuple((name,) if name else () for name in names))
     labels = read_labels(path, len(run.concepts))
     if labels.names != names:
+        again = shlex.join(["dff-onnx", "label", str(run.home), "--from", str(path)])
         raise UsageError(
-            f"{path}: has other names than {RESULTS}; look whether they fit, "
-            f"then give them again: `dff-onnx label {run.home} --from {path}`"
+            f"{path}: has other names than {RESULTS}; look whether they fit, then give them again: `{again}`"
         )
     return labels
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import shlex
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -155,7 +156,7 @@ def _of(store: VectorStore, kind: Kind, state: str) -> list[str]:
 
 
 def _how(store: VectorStore) -> str:
-    return f"`dff-onnx index-prepare {store.where} --faiss`"
+    return f"`dff-onnx index-prepare {shlex.quote(store.where)} --faiss`"
 
 
 def _about(line: bytes) -> dict[str, Any]:

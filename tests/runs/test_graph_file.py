@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from fake_backbone import Colours
 from dff_onnx.errors import OutputError, StoreError, UsageError
 from dff_onnx.npz_file import read_npz, write_npz
 from dff_onnx.records import Box
-from dff_onnx.runs.graph_file import FORM, TYPES, check_graph_output, read_graph, write_graph
+from dff_onnx.runs.graph_file import FORM, TYPES, check_graph_output, command, read_graph, write_graph
 from dff_onnx.runs.graph_parts import graph_beside, made_graph_parts
 from dff_onnx.store import Entry, Identity, Stamp, write_store
 
@@ -66,6 +67,13 @@ def test_a_graph_of_images_is_none_of_regions(store: Any, path: Path) -> None:
         read_graph(store, path, "regions")
     with pytest.raises(UsageError, match="no such file"):
         read_graph(store, path.with_name("x"), "images")
+
+
+def test_a_command_can_be_given_to_a_shell_whatever_the_files_are_called(tmp_path: Path) -> None:
+    where = tmp_path / "it's a $HOME.db"
+    with write_store(where, Identity(Colours.fingerprint, "dff", 8, {}, "float32")) as made:
+        words = shlex.split(command(made, "images", " --offline", tmp_path / "the graph"))
+    assert words[2] == str(where) and words[-2:] == ["--graph", str(tmp_path / "the graph")]
 
 
 @pytest.mark.parametrize(

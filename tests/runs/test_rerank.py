@@ -213,6 +213,15 @@ def test_what_is_added_to_a_graph_leaves_the_rest_as_it_is(store: VectorStore, t
         ask(store, "fsr", graph=tmp_path / "g")
 
 
+def test_the_eigenvalues_that_were_asked_for_are_asked_for_again(store: VectorStore) -> None:
+    prepared(store, rank=500)
+    with pytest.raises(UsageError, match=r"--of images --rank 500 --offline`"):
+        ask(store, "offline")
+    store.delete(["003"])
+    with pytest.raises(StoreError, match=r"make it again with `.* --of images --rank 500`"):
+        ask(store, "diffusion")
+
+
 def test_a_graph_of_the_other_kind_is_said_to_be_one(store: VectorStore) -> None:
     of_regions = prepared(store, "regions")
     with pytest.raises(UsageError, match=r"is a graph of regions, and one of images is needed.* --graph OTHER`"):
