@@ -185,6 +185,23 @@ def index_folder(
         return _brought_up_to_date(store, paths, look, keep_missing, folder, progress)
 
 
+def check_index(where: str | Path, activations: Activations, plan: IndexPlan) -> None:
+    """Before other work: refuses an index that `index_folder` would refuse to bring up to date by `plan`.
+
+    Args:
+        where: a file, or `postgresql://...`; where nothing is, nothing is made.
+        activations, plan: as those of `index_folder`.
+
+    Raises:
+        StoreError: for one of other settings.
+        OutputError: when it cannot be written, or another process is writing it.
+        NetworkError: when a server does not let us in.
+    """
+    if plan.identity is not None:
+        whitening = plan.whitening.whitening if plan.whitening else None
+        write_store(where, _identity(Describer(activations, plan.settings, whitening, plan.votes), plan)).close()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
     """Looks at one picture: whether it changed, and what it is."""

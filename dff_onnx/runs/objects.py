@@ -24,7 +24,7 @@ from dff_onnx.retrieval.saliency import RegionVotes
 from dff_onnx.runs.claim import claimed, identity_of
 from dff_onnx.runs.descriptors import Describer, DescriptorSettings
 from dff_onnx.runs.graph_parts import usual_neighbours
-from dff_onnx.runs.index import Indexed, IndexPlan, index_folder
+from dff_onnx.runs.index import Indexed, IndexPlan, check_index, index_folder
 from dff_onnx.runs.object_groups import greedy_groups
 from dff_onnx.runs.object_votes import ObjectVotes, votes_sha256
 from dff_onnx.runs.opened_index import stored_whitening
@@ -111,8 +111,10 @@ def objects(
         with single_threaded_blas():
             collection = _collection(store)
             found = _found(store, collection, top)
-        # More votes than an index can keep are refused while earlier results are still there.
+        # Another index, and more votes than one can keep, are refused while earlier results are still there.
         plan = None if index is None else _plan(store, describer.settings, index, collection.votes)
+        if index is not None and plan is not None:
+            check_index(index, describer.activations, plan)
         work.settle()
         found = write_objects(found, root, out, describer, collection.votes, progress)
     if index is None or plan is None:

@@ -92,6 +92,7 @@ def test_the_index_itself_cannot_be_written_over(home: Path) -> None:
     ended = command("objects", home / "index.db", "-o", home / "out", "--index", home / "index.db")
     assert isinstance(ended.exception, StoreError) and "cannot be compared" in str(ended.exception)
     assert (home / "index.db").read_bytes() == before
+    assert not (home / "out" / "objects.html").exists(), "refused after pictures had been drawn"
 
 
 def test_pictures_that_are_gone_cost_exit_code_3(home: Path) -> None:
