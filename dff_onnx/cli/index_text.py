@@ -60,6 +60,8 @@ def info_lines(found: IndexInfo) -> list[str]:
     ]
     if graphs := [f"{kind} {state}" for kind, state in found.graphs.items() if state != "none"]:
         lines.append(f"  graphs     {', '.join(graphs)}")
+    if graphs := [f"{kind} {state}" for kind, state in found.to_rank_on.items() if state != "none"]:
+        lines.append(f"  to rank on {', '.join(graphs)}")
     labels = {label: number for label, number in found.groups.items() if label is not None}
     if labels:
         lines.append(f"  {counted(len(labels), 'group')}")
@@ -90,6 +92,7 @@ def info_fields(found: IndexInfo) -> dict[str, Any]:
         "groups": [{"label": label, "images": number} for label, number in found.groups.items()],
         "state": found.state,
         "graphs": dict(found.graphs),
+        "to_rank_on": dict(found.to_rank_on),
         "problems": None if found.problems is None else list(found.problems),
     }
 

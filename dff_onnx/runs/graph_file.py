@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ FORM = NpzForm(
     largest=2**40,
     error=StoreError,
 )
+Standing = Literal["none", "fresh", "stale", "damaged"]
 LARGEST_VALUE = 1 + 1e-4  # of an eigenvalue, or of a unit vector, in single precision
 LARGEST_FIGURE = 1e6  # of what has no sharper bound: sums of them stay finite
 
@@ -108,6 +109,18 @@ def read_graph(store: VectorStore, path: Path, kind: Kind, more: str = "") -> Gr
     with refusing(path, FORM):
         arrays, about = read_npz(path, FORM)
         return _parts_of(arrays, about, kind, getattr(store.counts(), kind))
+
+
+def standing(store: VectorStore, kind: Kind) -> Standing:
+    """How the graph beside an index stands to it, by the first lines of its file alone; of a server, `none`."""
+    if not Path(store.where).is_file() or not (path := graph_beside(store, kind)).is_file():
+        return "none"
+    try:
+        with refusing(path, FORM):
+            about = read_about(path, FORM)
+    except StoreError:
+        return "damaged"
+    return "fresh" if about.get("of") == _of(store, kind) else "stale"
 
 
 def command(store: VectorStore, kind: Kind, more: str = "", path: Path | None = None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dff_onnx.report.whitening_file import WhiteningFile
+from dff_onnx.runs.graph_file import Standing, standing
 from dff_onnx.runs.opened_index import stored_whitening
 from dff_onnx.store import Counts, Identity, Kind, VectorStore, open_store
 from dff_onnx.store.faiss_side import Freshness, freshness
@@ -26,7 +27,9 @@ class IndexInfo:
         groups: pictures of each label, by falling number; `None` are those without one.
         whitening: that it keeps, None where its vectors are not whitened.
         state: see `VectorStore.state`.
-        graphs: beside the index: `none`, `fresh`, or `stale` where the vectors changed since; of images, of regions.
+        graphs: beside the index, for approximate search: `none`, `fresh`, or `stale` where the vectors changed since;
+            of images, of regions.
+        to_rank_on: the same of the graphs that `index-graph` writes beside the index, or `damaged`.
         problems: a clause each; None where it was not asked.
     """
 
@@ -38,6 +41,7 @@ class IndexInfo:
     whitening: WhiteningFile | None
     state: str
     graphs: Mapping[Kind, Freshness]
+    to_rank_on: Mapping[Kind, Standing]
     problems: tuple[str, ...] | None
 
 
@@ -77,6 +81,7 @@ def index_info(where: str | Path, check: bool = False) -> IndexInfo:
             whitening=None if problems else stored_whitening(store),
             state="" if problems else store.state(),
             graphs={} if problems else {kind: freshness(store, kind) for kind in KINDS},
+            to_rank_on={} if problems else {kind: standing(store, kind) for kind in KINDS},
             problems=problems,
         )
 

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from fake_backbone import Colours
 
+from dff_onnx.cli.index_text import info_fields, info_lines
 from dff_onnx.errors import OutputError, StoreError, UsageError
 from dff_onnx.npz_file import read_npz, write_npz
 from dff_onnx.records import Box
 from dff_onnx.runs.graph_file import FORM, TYPES, check_graph_output, command, read_graph, write_graph
 from dff_onnx.runs.graph_parts import graph_beside, made_graph_parts
+from dff_onnx.runs.index_info import index_info
 from dff_onnx.store import Entry, Identity, Stamp, write_store
 
 
@@ -60,6 +62,15 @@ def test_what_was_written_comes_back_to_the_bit(store: Any, kind: Any) -> None:
     for ours, theirs in zip(back.spectrum.vectors, made.spectrum.vectors, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_allclose(back.solutions.toarray(), made.solutions.toarray(), rtol=1e-6)
+
+
+def test_what_is_said_of_an_index_tells_whether_its_graphs_still_rank(store: Any, path: Path) -> None:
+    info = index_info(store.where)
+    assert dict(info.to_rank_on) == {"images": "fresh", "regions": "none"}
+    assert "  to rank on images fresh" in info_lines(info) and info_fields(info)["to_rank_on"]["regions"] == "none"
+    path.with_name("i.db.regions.graph").write_bytes(path.read_bytes()[:-9])
+    store.delete(["3"])
+    assert dict(index_info(store.where).to_rank_on) == {"images": "stale", "regions": "damaged"}
 
 
 def test_a_graph_of_images_is_none_of_regions(store: Any, path: Path) -> None:
