@@ -20,7 +20,7 @@ def objects_text(found: ObjectsFound) -> str:
         region = one.regions[0]
         box = f"{region.box.x0},{region.box.y0},{region.box.x1},{region.box.y1}"
         name = shown(printable(Path(region.path)))
-        lines.append(f"{one.number:6}  {len(one.regions):6}  {region.centrality:10.3g}  {box:<{BOX}}  {name}")
+        lines.append(f"{one.number:6}  {len(one.regions):6}  {region.centrality:#10.3g}  {box:<{BOX}}  {name}")
     for path, reason in found.failures:
         lines.append(f"could not be read: {shown(printable(Path(path)))}\n  {shown(reason)}")
     return "\n".join(lines or ["no region comes back in another image"])

@@ -46,7 +46,7 @@ def objects_page(found: ObjectsFound, folder: str, shown: Sequence[ShownObject])
 def _section(one: ShownObject) -> str:
     number, regions = one.found.number, one.found.regions
     more = len(regions) - len(one.crops)
-    told = f"{len(regions)} images, centrality {regions[0].centrality:.3g}"
+    told = f"{len(regions)} images, centrality {regions[0].centrality:#.3g}"
     told += f"; the first {len(one.crops)} are shown" if more else ""
     return (
         f'<section aria-labelledby="object-{number}"><h2 id="object-{number}">Object {number}</h2>'

@@ -40,6 +40,7 @@ def test_a_table_is_on_stdout_the_most_central_object_first_in_80_columns(home: 
     assert head.split() == ["object", "images", "centrality", "most", "central", "in", "picture"]
     assert 1 <= len(lines) <= 3 and [line.split()[0] for line in lines] == [str(i + 1) for i in range(len(lines))]
     assert all(int(line.split()[1]) >= 2 and line.split()[3].count(",") == 3 for line in lines)
+    assert all(len(line.split()[2].replace(".", "").lstrip("0")) == 3 for line in lines), ended.stdout
     central = [float(line.split()[2]) for line in lines]
     assert central == sorted(central, reverse=True)
     assert max(map(len, [head, *lines])) <= 80 and "\x1b" not in ended.stdout
