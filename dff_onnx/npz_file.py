@@ -108,17 +108,19 @@ def refusing(path: Path, form: NpzForm) -> Iterator[None]:
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "there is no such file"
         raise UsageError(f"{path}: {found}; give {form.what} that `{form.maker}` wrote")
-    with refusing_content(str(path), form):
+    # What the maker finds in its place, and cannot read, it does not write over.
+    with refusing_content(str(path), form, "remove it and make it again"):
         yield
 
 
 @contextmanager
-def refusing_content(name: str, form: NpzForm) -> Iterator[None]:
+def refusing_content(name: str, form: NpzForm, otherwise: str = "make it again") -> Iterator[None]:
     """The same for contents that lie elsewhere than in a file of their own.
 
     Args:
         name: of what holds them.
         form: of the contents.
+        otherwise: what to do where there is no other file.
 
     Raises:
         RefusedError: as `refusing`.
@@ -126,11 +128,11 @@ def refusing_content(name: str, form: NpzForm) -> Iterator[None]:
     try:
         yield
     except RefusedError as error:
-        raise form.error(f"{name}: {error}; give {form.what} that `{form.maker}` wrote, or make it again") from error
+        raise form.error(f"{name}: {error}; give {form.what} that `{form.maker}` wrote, or {otherwise}") from error
     except DAMAGE as error:
         found = ascii(str(error)[:120]) if str(error) else type(error).__name__
         raise form.error(
-            f"{name}: cannot be read as {form.what} ({found}); give one that `{form.maker}` wrote, or make it again"
+            f"{name}: cannot be read as {form.what} ({found}); give one that `{form.maker}` wrote, or {otherwise}"
         ) from error
 
 
