@@ -150,7 +150,7 @@ def walk_pictures(folder: Path) -> list[Path]:
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be listed ({error.strerror})") from error
     if not paths:
-        raise NoImagesError(f"{folder}: holds no pictures ({' '.join(sorted(SUFFIXES))})")
+        raise NoImagesError(f"{folder}: holds no pictures ({' '.join(sorted(SUFFIXES))}){_not_followed(folder)}")
     return [Path(path) for path in sorted(paths, key=os.fsencode)]
 
 
@@ -174,6 +174,12 @@ def _pictures_below(folder: str, prefix: str = "") -> list[str]:
             ):
                 found.append(name)
     return found
+
+
+def _not_followed(folder: Path) -> str:
+    with os.scandir(folder) as entries:
+        links = sorted(entry.name for entry in entries if _links_to_folder(entry))
+    return f"; links to folders, such as {printable(Path(links[0]))}, are not followed" if links else ""
 
 
 def _links_to_folder(entry: os.DirEntry[str]) -> bool:

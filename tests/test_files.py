@@ -121,3 +121,14 @@ def test_names_that_are_no_utf8_become_text_that_json_takes(tmp_path: Path) -> N
     text = printable(Path(os.fsdecode(b"a/\xff\xfe.jpg")))
     assert text == "a/\\xff\\xfe.jpg" and json.loads(json.dumps(text)) == text
     text.encode("utf-8")
+
+
+def test_a_folder_of_links_to_folders_alone_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "a.png").write_bytes(b"")
+    (tmp_path / "here").mkdir()
+    with pytest.raises(NoImagesError, match=r"here: holds no pictures \([a-z0-9 ]+\)$"):
+        walk_pictures(tmp_path / "here")
+    (tmp_path / "here" / "linked").symlink_to(tmp_path / "there")
+    with pytest.raises(NoImagesError, match="; links to folders, such as linked, are not followed"):
+        walk_pictures(tmp_path / "here")
