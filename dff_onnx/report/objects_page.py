@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dff_onnx.datasets.dataset import counted
 from dff_onnx.report.objects_found import FoundObject, ObjectsFound
 from dff_onnx.report.plain_page import plain_page, safe, tile_item
 from dff_onnx.report.search_tiles import Tile
@@ -33,10 +34,11 @@ def objects_page(found: ObjectsFound, folder: str, shown: Sequence[ShownObject])
         folder: of the pictures, its name.
         shown: the objects with their pictures.
     """
+    neighbours = min(found.settings.get("neighbours", 0), found.regions)
     facts = [
-        ("Searched", f"{found.images} images, {found.regions} regions"),
-        ("Found", f"{len(found.objects)} objects in at least two images"),
-        ("Graph", f"{found.settings.get('neighbours', '?')} neighbours of each region, mutual"),
+        ("Searched", f"{counted(found.images, 'image')}, {counted(found.regions, 'region')}"),
+        ("Found", f"{counted(len(found.objects), 'object')} in at least two images"),
+        ("Graph", f"{counted(neighbours, 'neighbour')} of each region, mutual"),
     ]
     facts += [("Could not be read", path) for path, _ in found.failures]
     main = "\n".join(map(_section, shown)) or "<p>No region comes back in another image.</p>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dff_onnx.datasets.dataset import counted
 from dff_onnx.files import printable
 from dff_onnx.report.plain_page import SIDE, plain_page, tile_item
 from dff_onnx.report.search_found import Part, SearchFound
@@ -31,13 +32,16 @@ def search_page(found: SearchFound, tiles: Sequence[Tile]) -> bytes:
 def _reranked(settings: Mapping[str, Any]) -> str:
     ranked = settings.get("ranked", {})
     near = settings.get("rerank_with", 0)
-    counted = f", by the {min(near, ranked.get('nodes', near))} nearest" if near else ""
+    nearest = f", by the {min(near, ranked.get('nodes', near))} nearest" if near else ""
     graph = f", on a graph of {ranked['nodes']} {ranked['of']}, {ranked['graph']}" if "graph" in ranked else ""
-    return f"{settings['rerank']}{counted}{graph}"
+    return f"{settings['rerank']}{nearest}{graph}"
 
 
 def _facts(found: SearchFound) -> list[tuple[str, str]]:
-    told = [("Searched", f"{found.images} images, {found.regions} regions"), ("Asked for", _asked(found.query))]
+    told = [
+        ("Searched", f"{counted(found.images, 'image')}, {counted(found.regions, 'region')}"),
+        ("Asked for", _asked(found.query)),
+    ]
     told += [("And", _asked(part, named=True)) for part in found.also]
     told += [("Without", _asked(part, named=True)) for part in found.without]
     if found.settings.get("rerank", "none") != "none":
