@@ -6,6 +6,7 @@ from distributed import Client
 
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.cluster.connect import reached
+from dff_onnx.cluster.drivers import held
 from dff_onnx.cluster.finding import found_in
 from dff_onnx.cluster.home import home_of
 from dff_onnx.cluster.pictures import Network
@@ -49,10 +50,11 @@ def run_on_cluster(
         progress: follows the stages.
 
     Raises:
-        UsageError: when settings do not go together, or `out` belongs to something else.
+        UsageError: when settings do not go together, `out` belongs to something else, or another driver of the same
+            scheduler is at work there.
         BankError, NoImagesError, ModelError: as `discover`.
         NetworkError: when pictures cannot be listed, the scheduler is gone, or workers are lost over and over.
-        OutputError: when a file cannot be written.
+        OutputError: when a file cannot be written, or another driver has taken `out` over.
     """
     settings, progress = settings or Settings(), progress or Silent()
     _check(settings)
@@ -61,7 +63,7 @@ def run_on_cluster(
         **({"class_names": source_of(names)} if names is not None else {}),
         **({"like": bank_sha256(like)} if like is not None else {}),
     }
-    with home_of(folder, out) as home:
+    with held(client, out) as hold, home_of(folder, out) as home:
         identity = home.identity(settings.to_dict() | beside, activations.fingerprint)
         with home.claimed(identity, overwrite) as work, reached(client):
             paths = listed(folder)
@@ -69,8 +71,10 @@ def run_on_cluster(
             spread = read(client, home.folder, paths, network, settings.resize, progress)
             progress.start("factorizing")
             made = found_in(spread, activations, settings, int(settings.k), _beside(activations, names, like))
+            hold.confirm()
             home.settle(work)
             found = write_run(spread, made, settings, home, identity, progress)
+            hold.confirm()
             home.finish(found)
     return found
 
