@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
+from uuid import uuid4
 
 from distributed import Client, Future
 
@@ -67,6 +68,8 @@ class DaskRows:
         coefficients: of each part, None before the first pass; the same list for these rows at whatever scale, so that
             who opened them has what was found of them.
         scale: see `DistributedRows`.
+        holders: of each part, the addresses of workers that have its rows; work goes elsewhere once they are gone.
+            Empty where rows are made anew.
     """
 
     client: Client
@@ -74,6 +77,7 @@ class DaskRows:
     extents: tuple[Extent, ...]
     coefficients: list[Future | None]
     scale: float = 1.0
+    holders: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def opened(cls, client: Client, sources: Sequence[Source], keep: bool = True) -> Self:
@@ -87,7 +91,7 @@ class DaskRows:
         """
         parts = [client.submit(_made if keep else _held, source, pure=False) for source in sources]
         sizes = [client.submit(_sizes, part, pure=False) for part in parts]
-        return cls.of(client, parts, list(fetched(client, sizes)))
+        return cls._of(client, parts, list(fetched(client, sizes)), _holders(client, parts) if keep else ())
 
     @classmethod
     def of(cls, client: Client, loaded: Sequence[Future], sizes: Sequence[tuple[int, int]]) -> Self:
@@ -98,11 +102,21 @@ class DaskRows:
             loaded: futures of parts, `Loaded`.
             sizes: blocks and rows of each.
         """
+        return cls._of(client, loaded, sizes, _holders(client, loaded))
+
+    @classmethod
+    def _of(
+        cls,
+        client: Client,
+        loaded: Sequence[Future],
+        sizes: Sequence[tuple[int, int]],
+        holders: tuple[tuple[str, ...], ...],
+    ) -> Self:
         extents, block, row = list[Extent](), 0, 0
         for blocks, rows in sizes:
             extents.append(Extent(block, row, rows))
             block, row = block + blocks, row + rows
-        return cls(client, tuple(loaded), tuple(extents), [None] * len(extents))
+        return cls(client, tuple(loaded), tuple(extents), [None] * len(extents), holders=holders)
 
     @property
     def array(self) -> None:
@@ -132,13 +146,32 @@ class DaskRows:
             results.append(self.client.submit(operator.itemgetter(1), both, pure=False))
         return fetched(self.client, results)
 
-    def _sent(self, work: Callable[[Part], Any]) -> Future:
+    def _sent(self, work: Callable[[Part], Any]) -> _Sent:
         """The function as a task's result: it travels once to each worker, with the concepts in it."""
-        return self.client.submit(_held, work, pure=False)
+        name = getattr(getattr(work, "func", work), "__name__", "worked")
+        return _Sent(self.client.submit(_held, work, pure=False), name)
 
-    def _task(self, work: Future, number: int, Ht: Future | None, own: Any = None) -> Future:
+    def _task(self, sent: _Sent, number: int, Ht: Future | None, own: Any = None) -> Future:
         where = (self.extents[number], self.scale)
-        return self.client.submit(_worked, work, self.loaded[number], where, Ht, own, pure=False)
+        holders = list(self.holders[number]) if self.holders else []
+        return self.client.submit(
+            _worked, sent.work, self.loaded[number], where, Ht, own,
+            key=f"{sent.name}-{uuid4().hex}", workers=holders or None, allow_other_workers=bool(holders),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A function on its way to the workers, and the name of its tasks."""
+
+    work: Future
+    name: str
+
+
+def _holders(client: Client, parts: Sequence[Future]) -> tuple[tuple[str, ...], ...]:
+    with reached(client):
+        found = client.who_has(list(parts))
+    return tuple(tuple(found.get(part.key, ())) for part in parts)
 
 
 def fetched(client: Client, futures: list[Future]) -> Iterator[Any]:

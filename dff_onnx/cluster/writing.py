@@ -25,8 +25,9 @@ from dff_onnx.progress import Progress
 from dff_onnx.report.found import Found, ImageFound
 from dff_onnx.report.maps_file import Maps
 from dff_onnx.report.overlays import LONG_SIDE, encode_png
-from dff_onnx.report.page.layout import Level
-from dff_onnx.report.page.thumbs import SIDE, reduced
+from dff_onnx.report.page.data import Entry, entry_of
+from dff_onnx.report.page.layout import Level, Report
+from dff_onnx.report.page.thumbs import SIDE
 from dff_onnx.runs.discovery import Discovery
 from dff_onnx.runs.drawing import OVERLAYS
 from dff_onnx.runs.heats import Heats
@@ -35,8 +36,6 @@ from dff_onnx.runs.seen import Seen
 from dff_onnx.runs.settings import Settings
 from dff_onnx.runs.write import drawn, made_by, quality_of, write_findings
 
-Pixels = NDArray[np.uint8]
-
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -44,13 +43,11 @@ class Drawn:
 
     Attributes:
         overlay: whether it was written.
-        small: the picture for the report, None where it can no longer be read or is in no report.
-        maps: `(k, h, w)` heat maps for the report, likewise.
+        entry: what the report has of it, None where it is in no report.
     """
 
     overlay: bool
-    small: Pixels | None
-    maps: Maps | None
+    entry: Entry | None
 
 
 def write_run(
@@ -75,21 +72,19 @@ def write_run(
     found, tables = made.found, tables | quality_of(made.found)
     total = len(found.images)
     many, shown = settings.overlays_of(total), settings.reported_of(total)
-    maps = dict[int, Maps]()
-    pages = _pages(found, maps, shown, home, tables) if shown else None
+    pages = _pages(found, shown, home, tables) if shown else None
     remove_pages(home.local, pages.files if pages else ())
-    reported = frozenset(pages.order if pages else ())
     names = [f"{OVERLAYS}/{name}" for name in output_names([one.path for one in spread.pictures], ".png")[:many]]
     progress.start("drawing", total)
-    done = _all_drawn(spread, made, settings, home, names, reported, progress)
-    maps.update({index: one.maps for index, one in done.items() if one.maps is not None})
+    done = _all_drawn(spread, made, settings, home, names, pages, progress)
     images = tuple(
         replace(image, overlay=names[index] if index < many and done[index].overlay else None)
         for index, image in enumerate(found.images)
     )
     if pages:
+        entries = {index: one.entry for index, one in done.items() if one.entry is not None}
         for index in pages.order:
-            pages.add(index, pages.entry(index, done[index].small, images[index].overlay))
+            pages.add(index, entries[index])
     found = replace(found, images=images)
     bank = _discovery(found, spread.pictures, settings, made.W, np.zeros((0, len(made.W)), np.float32)).bank()
     if bank is not None:
@@ -98,9 +93,9 @@ def write_run(
     return found
 
 
-def _pages(found: Found, maps: dict[int, Maps], shown: int, home: Home, tables: dict[str, Any]) -> Pages:
-    nothing = np.zeros((len(found.concepts), 1, 1), np.float32)  # pages are laid out before the first map is here
-    level = Level(found, lambda index: maps.get(index, nothing), label_command(found))
+def _pages(found: Found, shown: int, home: Home, tables: dict[str, Any]) -> Pages:
+    nothing = np.zeros((len(found.concepts), 1, 1), np.float32)  # pictures' entries, with their maps, come from workers
+    level = Level(found, lambda _: nothing, label_command(found))
     return Pages(report_of(home.title, [level], shown, tables | made_by(found)), home.local)
 
 
@@ -131,10 +126,11 @@ def _all_drawn(
     settings: Settings,
     home: Home,
     names: Sequence[str],
-    reported: frozenset[int],
+    pages: Pages | None,
     progress: Progress,
 ) -> dict[int, Drawn]:
     """What became of each picture, by its number."""
+    reported, budget = (frozenset(pages.order), pages.budget) if pages else (frozenset[int](), 0)
     wanted = [
         _Wanted(
             seen,
@@ -145,7 +141,9 @@ def _all_drawn(
         for seen, numbers in zip(spread.seen, spread.places, strict=True)
     ]
     common = replace(made.found, images=(), failures=())
-    work = partial(part_drawn, common=common, W=made.W, settings=settings, folder=home.folder, out=home.out)
+    work = partial(
+        part_drawn, common=common, W=made.W, settings=settings, folder=home.folder, out=home.out, budget=budget
+    )
     done: dict[int, Drawn] = {}
     for numbers, part in zip(spread.places, spread.rows.each_with(work, wanted), strict=True):
         done |= dict(zip(numbers, part, strict=True))
@@ -154,24 +152,39 @@ def _all_drawn(
 
 
 def part_drawn(
-    part: Part, wanted: _Wanted, common: Found, W: NDArray[np.float32], settings: Settings, folder: str, out: str
+    part: Part,
+    wanted: _Wanted,
+    common: Found,
+    W: NDArray[np.float32],
+    settings: Settings,
+    folder: str,
+    out: str,
+    budget: int,
 ) -> list[Drawn]:
-    """Draws and writes the overlays of a part, and makes small what the report shows."""
+    """Draws and writes the overlays of a part, and makes what the report has of its pictures.
+
+    Not the pixels travel: of a photograph the report has some 20 kB, a tenth of them.
+    """
     discovery = _discovery(replace(common, images=wanted.images), wanted.seen, settings, W, host_H(part))
-    return [_one(discovery, index, wanted, folder, out) for index in range(len(wanted.seen))]
+    return [_one(discovery, index, wanted, folder, out, budget) for index in range(len(wanted.seen))]
 
 
-def _one(discovery: Discovery, index: int, wanted: _Wanted, folder: str, out: str) -> Drawn:
+def _one(discovery: Discovery, index: int, wanted: _Wanted, folder: str, out: str, budget: int) -> Drawn:
     name, reported = wanted.names[index], wanted.reported[index]
     if name is None and not reported:
-        return Drawn(False, None, None)
-    maps = np.ascontiguousarray(discovery.heat_map(index)) if reported else None
+        return Drawn(False, None)
     picture = original(folder, wanted.seen[index].path, LONG_SIDE if name else SIDE)
-    if picture is None:
-        return Drawn(False, None, maps)
-    if name is not None:
-        put(out, name, encode_png(drawn(discovery, index, picture)))
-    return Drawn(name is not None, reduced(picture) if reported else None, maps)
+    overlay = name if picture is not None else None
+    if overlay is not None and picture is not None:
+        put(out, overlay, encode_png(drawn(discovery, index, picture)))
+    entry = entry_of(_report(discovery), index, picture, overlay, budget) if reported else None
+    return Drawn(overlay is not None, entry)
+
+
+def _report(discovery: Discovery) -> Report:
+    """What the entry of a picture is made from; of the whole report no more is needed."""
+    level = Level(discovery.found, lambda index: np.ascontiguousarray(discovery.heat_map(index)))
+    return Report("", "run", (level,), len(discovery.found.images), {})
 
 
 def _discovery(

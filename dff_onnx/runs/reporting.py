@@ -25,11 +25,15 @@ class Pages:
     Args:
         report: what they show.
         out: the run's folder.
+
+    Attributes:
+        order: numbers of the pictures whose entries are wanted.
+        budget: bytes that one of them may take, see `entry_of`.
     """
 
     def __init__(self, report: Report, out: Path) -> None:
         self._report, self._out, self._layout = report, out, layout_of(report)
-        self._budget = budget_of(report, self._layout)
+        self.budget = budget_of(report, self._layout)
         self._entries: dict[int, Entry] = {}
         self._number = 0
         self._missing = self._wanted()
@@ -42,7 +46,7 @@ class Pages:
 
     def entry(self, index: int, picture: Pixels | None, overlay: str | None) -> Entry:
         """What the pages have of a picture; any thread may ask for it."""
-        return entry_of(self._report, index, picture, overlay, self._budget)
+        return entry_of(self._report, index, picture, overlay, self.budget)
 
     def add(self, index: int, entry: Entry) -> None:
         """Takes a picture's entry, and writes the page that is whole with it.

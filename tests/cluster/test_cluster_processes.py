@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 pytest.importorskip("distributed", reason="needs Dask: pip install 'dff-onnx[cluster]'")
 import dask
 import fsspec
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, get_worker
 from fake_backbone import Colours
 from workers_networks import Fake, OpensDeadly, OpensSlow, row_source
 
@@ -78,6 +78,22 @@ def coefficients(part: Part) -> Any:
     return part.Ht
 
 
+def where(part: Part) -> str:
+    """Which worker works on a part."""
+    time.sleep(0.02 * (part.block % 3))
+    return str(get_worker().address)
+
+
+def test_work_goes_where_the_rows_are_and_elsewhere_once_their_worker_is_gone() -> None:
+    with processes() as client:
+        rows = DaskRows.opened(client, [partial(row_source, number) for number in range(8)])
+        held = [holders[0] for holders in rows.holders]
+        assert len(set(held)) == 2
+        assert [list(rows.each(where)) for _ in range(3)] == [held] * 3
+        kill(client)
+        assert len(list(rows.each(where))) == 8
+
+
 @pytest.mark.parametrize("keep", [True, False], ids=["rows kept", "rows made anew"])
 def test_a_factorization_whose_workers_are_killed_gives_the_same_bits(keep: bool) -> None:
     sources = [partial(row_source, number) for number in range(6)]
@@ -96,7 +112,7 @@ def test_a_factorization_whose_workers_are_killed_gives_the_same_bits(keep: bool
                     kill(client)
                 return begun
 
-        fragile = Fragile(client, rows.loaded, rows.extents, rows.coefficients)
+        fragile = Fragile(client, rows.loaded, rows.extents, rows.coefficients, holders=rows.holders)
         found = factorize(fragile, 4, solver="hals")
         H = np.concatenate(list(fragile.each(coefficients)), axis=1).T
     assert len(killed) >= 4

@@ -16,6 +16,7 @@ pytest.importorskip("distributed", reason="needs Dask: pip install 'dff-onnx[clu
 import fsspec
 from distributed import Client, LocalCluster
 from fake_backbone import Colours
+from PIL import Image
 from workers_networks import Fake, OpensTimes, Times, row_source
 
 from dff_onnx.cluster.connect import connected
@@ -83,6 +84,17 @@ def test_a_cluster_writes_the_bytes_of_one_machine(
     found = run_on_cluster(client, str(many), str(tmp_path / "all"), Colours(), Fake(), settings)
     assert contents(tmp_path / "all") == contents(tmp_path / "one")
     assert [failure.path for failure in found.failures] == ["05a.png", "99.png"]
+
+
+def test_thumbnails_that_must_be_smaller_than_usual_are_those_of_one_machine(
+    many: Path, tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
+    Image.fromarray(noise).save(many / "noise.png")
+    monkeypatch.setattr("dff_onnx.report.page.data.LIMIT", 300_000)  # no room for 320 pixels of it
+    run(many, tmp_path / "one", Colours(), SMALL)
+    run_on_cluster(client, str(many), str(tmp_path / "all"), Colours(), Fake(), SMALL)
+    assert contents(tmp_path / "all") == contents(tmp_path / "one")
 
 
 @pytest.mark.parametrize("factor", [2.0**22, 2.0**-40], ids=["large", "small"])

@@ -76,11 +76,6 @@ def _within(height: int, width: int, cells: int) -> tuple[int, int]:
     return h, max(1, min(int(width * factor), cells // h))
 
 
-def reduced(picture: Pixels, side: int = SIDE) -> Pixels:
-    """A picture no larger than its thumbnail: of it the same thumbnail is made, unless that must be smaller yet."""
-    return np.asarray(_within_side(Image.fromarray(picture), side))
-
-
 def _within_side(image: Image.Image, side: int) -> Image.Image:
     shrink_by = min(1.0, side / max(image.size))
     size = (max(1, round(image.width * shrink_by)), max(1, round(image.height * shrink_by)))
