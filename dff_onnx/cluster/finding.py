@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from dff_onnx.arrays import to_numpy
+from dff_onnx.arrays import Array, to_numpy
 from dff_onnx.arrays.helpers import like
 from dff_onnx.backbone.protocol import Activations
 from dff_onnx.cluster.reading import Spread
@@ -79,14 +79,14 @@ def _shape(spread: Spread, fitted: Factorization) -> tuple[int, int]:
     return sum(extent.size for extent in spread.rows.extents), int(fitted.W.shape[1])
 
 
-def host_H(part: Part) -> NDArray[np.float32]:
+def host_H(Ht: Array) -> NDArray[np.float32]:
     """The coefficients `(rows, k)` of a part."""
-    return np.asarray(to_numpy(part.Ht), np.float32).T
+    return np.asarray(to_numpy(Ht), np.float32).T
 
 
 def part_peaks_of(part: Part, seen: Sequence[Seen]) -> NDArray[np.float32]:
     """The largest coefficient of each concept in each picture of a part."""
-    H = np.ascontiguousarray(host_H(part))
+    H = np.ascontiguousarray(host_H(part.Ht))
     return np.asarray(peaks(H, [one.grid for one in seen]))
 
 
@@ -96,7 +96,7 @@ def part_found(
     """Masks and regions of a part's pictures, and how much of each the concepts leave unexplained."""
     A, grids = part.rows.source, [one.grid for one in seen]
     of_images = losses(A, part.Ht.T, like(W, part.Ht), [grid.cells for grid in grids])
-    H = np.ascontiguousarray(host_H(part))
+    H = np.ascontiguousarray(host_H(part.Ht))
     heats = [heat_map(H, start, grid) for start, grid in zip(offsets(grids), grids, strict=False)]
     return list(regions_in(heats, thresholds, seen, settings)), of_images.tolist()
 
@@ -131,16 +131,16 @@ Sized = tuple[Sequence[Seen], Sequence[Grid]]
 def part_sampled(part: Part, sized: Sized, pictures: int) -> NDArray[np.float32]:
     """Values of a part's maps, for a percentile."""
     seen, sizes = sized
-    return np.asarray(sampled(host_H(part), [one.grid for one in seen], sizes, pictures))
+    return np.asarray(sampled(host_H(part.Ht), [one.grid for one in seen], sizes, pictures))
 
 
 def part_counted(part: Part, sized: Sized, searches: Sequence[Search]) -> list[Counted]:
     """A pass over a part's maps, for a percentile."""
     seen, sizes = sized
-    return counted(host_H(part), [one.grid for one in seen], sizes, searches)
+    return counted(host_H(part.Ht), [one.grid for one in seen], sizes, searches)
 
 
 def part_otsu(part: Part, sized: Sized, upmost: NDArray[np.float64]) -> NDArray[np.int64]:
     """Histograms of a part's maps, for Otsu's thresholds."""
     seen, sizes = sized
-    return otsu_counts(host_H(part), [one.grid for one in seen], sizes, upmost)
+    return otsu_counts(host_H(part.Ht), [one.grid for one in seen], sizes, upmost)

@@ -136,6 +136,15 @@ class DaskRows:
         sent = self._sent(work)
         return fetched(self.client, [self._task(sent, n, self.coefficients[n], one) for n, one in enumerate(own)])
 
+    def each_of_coefficients(self, work: Callable[[Array, Any], R], own: Sequence[Any]) -> Iterator[R]:
+        """`each_with` for a function of the coefficients `(k, rows)` alone: no rows travel to an idle worker."""
+        sent = self._sent(work)
+        tasks = [
+            self.client.submit(_applied, sent.work, Ht, one, key=_key(sent), **self._near(number))
+            for number, (Ht, one) in enumerate(zip(self.coefficients, own, strict=True))
+        ]
+        return fetched(self.client, tasks)
+
     def update(self, work: Callable[[Part], tuple[Array, R]], cold: bool = False) -> Iterator[R]:
         """See `DistributedRows`."""
         sent = self._sent(work)
@@ -146,18 +155,20 @@ class DaskRows:
             results.append(self.client.submit(operator.itemgetter(1), both, pure=False))
         return fetched(self.client, results)
 
-    def _sent(self, work: Callable[[Part], Any]) -> _Sent:
+    def _sent(self, work: Callable[..., Any]) -> _Sent:
         """The function as a task's result: it travels once to each worker, with the concepts in it."""
         name = getattr(getattr(work, "func", work), "__name__", "worked")
         return _Sent(self.client.submit(_held, work, pure=False), name)
 
     def _task(self, sent: _Sent, number: int, Ht: Future | None, own: Any = None) -> Future:
         where = (self.extents[number], self.scale)
+        near = self._near(number)
+        return self.client.submit(_worked, sent.work, self.loaded[number], where, Ht, own, key=_key(sent), **near)
+
+    def _near(self, number: int) -> dict[str, Any]:
+        """Where Dask is to send work on a part, if it can."""
         holders = list(self.holders[number]) if self.holders else []
-        return self.client.submit(
-            _worked, sent.work, self.loaded[number], where, Ht, own,
-            key=f"{sent.name}-{uuid4().hex}", workers=holders or None, allow_other_workers=bool(holders),
-        )  # fmt: skip
+        return {"workers": holders, "allow_other_workers": True} if holders else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +177,10 @@ class _Sent:
 
     work: Future
     name: str
+
+
+def _key(sent: _Sent) -> str:
+    return f"{sent.name}-{uuid4().hex}"
 
 
 def _holders(client: Client, parts: Sequence[Future]) -> tuple[tuple[str, ...], ...]:
@@ -208,6 +223,11 @@ def _sizes(part: Loaded | Source) -> tuple[int, int]:
 
 def _loaded(part: Loaded | Source) -> Loaded:
     return part if isinstance(part, Loaded) else part()
+
+
+def _applied(work: Callable[[Array, Any], R], Ht: Array, own: Any) -> R:
+    with single_threaded_blas():
+        return work(Ht, own)
 
 
 def _worked(

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dff_onnx.arrays import Array
 from dff_onnx.cluster.finding import Discovered, host_H
 from dff_onnx.cluster.home import Home
 from dff_onnx.cluster.pictures import original
 from dff_onnx.cluster.reading import Spread
 from dff_onnx.cluster.storage import put
 from dff_onnx.concepts.bank import bank_bytes
-from dff_onnx.factorization import Part
 from dff_onnx.files import output_names, write_atomically
 from dff_onnx.maps import heat_map, offsets
 from dff_onnx.progress import Progress
@@ -101,12 +101,12 @@ def _pages(found: Found, shown: int, home: Home, tables: dict[str, Any]) -> Page
 
 def _all_maps(spread: Spread) -> Iterator[Maps]:
     """Heat maps of all pictures, fetched a few parts at a time."""
-    return chain.from_iterable(spread.rows.each_with(part_maps, spread.seen))
+    return chain.from_iterable(spread.rows.each_of_coefficients(part_maps, spread.seen))
 
 
-def part_maps(part: Part, seen: Sequence[Seen]) -> list[Maps]:
+def part_maps(Ht: Array, seen: Sequence[Seen]) -> list[Maps]:
     """The heat maps of a part's pictures."""
-    H, grids = host_H(part), [one.grid for one in seen]
+    H, grids = host_H(Ht), [one.grid for one in seen]
     return [np.ascontiguousarray(heat_map(H, a, grid)) for a, grid in zip(offsets(grids), grids, strict=False)]
 
 
@@ -145,14 +145,14 @@ def _all_drawn(
         part_drawn, common=common, W=made.W, settings=settings, folder=home.folder, out=home.out, budget=budget
     )
     done: dict[int, Drawn] = {}
-    for numbers, part in zip(spread.places, spread.rows.each_with(work, wanted), strict=True):
+    for numbers, part in zip(spread.places, spread.rows.each_of_coefficients(work, wanted), strict=True):
         done |= dict(zip(numbers, part, strict=True))
         progress.advance(len(numbers))
     return done
 
 
 def part_drawn(
-    part: Part,
+    Ht: Array,
     wanted: _Wanted,
     common: Found,
     W: NDArray[np.float32],
@@ -165,7 +165,7 @@ def part_drawn(
 
     Not the pixels travel: of a photograph the report has some 20 kB, a tenth of them.
     """
-    discovery = _discovery(replace(common, images=wanted.images), wanted.seen, settings, W, host_H(part))
+    discovery = _discovery(replace(common, images=wanted.images), wanted.seen, settings, W, host_H(Ht))
     return [_one(discovery, index, wanted, folder, out, budget) for index in range(len(wanted.seen))]
 
 
