@@ -163,7 +163,7 @@ def part_drawn(
 ) -> list[Drawn]:
     """Draws and writes the overlays of a part, and makes what the report has of its pictures.
 
-    Not the pixels travel: of a photograph the report has some 20 kB, a tenth of them.
+    Not the pixels travel: of a photograph the report has some 25 kB, a tenth of them.
     """
     discovery = _discovery(replace(common, images=wanted.images), wanted.seen, settings, W, host_H(Ht))
     return [_one(discovery, index, wanted, folder, out, budget) for index in range(len(wanted.seen))]
