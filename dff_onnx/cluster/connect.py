@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from distributed import CancelledError, Client, KilledWorker
-from distributed.comm import CommClosedError
+from distributed.comm import CommClosedError, get_address_host_port
 
-from dff_onnx.errors import DffError, NetworkError
+from dff_onnx.errors import DffError, NetworkError, UsageError
 
 PATIENCE = 30  # seconds, for the scheduler and for its first worker
 
@@ -21,8 +21,10 @@ def connected(address: str) -> Iterator[Client]:
         address: of the scheduler, `tcp://host:8786`; with `tls://` Dask's own settings say the certificates.
 
     Raises:
+        UsageError: when it is no address.
         NetworkError: when it cannot be reached, or has no worker within half a minute.
     """
+    _check(address)
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
@@ -65,4 +67,14 @@ def reached(client: Client) -> Iterator[None]:
         raise NetworkError(
             f"{address}: the scheduler is gone, or has dropped the work ({type(error).__name__}); see that it and its "
             "workers run, then run the same command again"
+        ) from error
+
+
+def _check(address: str) -> None:
+    """Before there is a client: one that was given nonsense hangs when it is forgotten."""
+    try:
+        get_address_host_port(address, strict=True)
+    except ValueError as error:
+        raise UsageError(
+            f"--cluster {ascii(address)[:100]}: is no address; give that of a Dask scheduler, as tcp://host:8786"
         ) from error

@@ -305,6 +305,12 @@ def test_a_folder_without_a_usable_picture_says_so(tmp_path: Path, client: Clien
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("address", ["nonsense", "", "host:8786", "tcp://host", "tcp://host:x", "http://host:80"])
+def test_what_is_no_address_is_refused_before_a_client_hangs_on_it(address: str) -> None:
+    with pytest.raises(UsageError, match="is no address; give that of a Dask scheduler"), connected(address):
+        pass
+
+
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dff_onnx.cluster.connect.PATIENCE", 0.2)
     with pytest.raises(NetworkError, match=r"127\.0\.0\.1:1"), connected("tcp://127.0.0.1:1"):
