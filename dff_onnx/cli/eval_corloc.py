@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -70,15 +71,16 @@ def corloc(
     wanted = systems_named(words(systems), resize_of(size, short_side, long_side))
     voc = VocChoice(image_set, year, voc_filter.value, clean)
     opened = open_boxes(dataset, boxes, masks, words(groups), skip_missing, voc)
-    with shown() as progress:
-        network = with_layer_for(wanted, network, progress)
-        backbone = network.open(progress)
-        if output:
-            check_evaluation(output, "corloc", opened, backbone, wanted, overwrite)
-        start = time.perf_counter()
-        with kept_in(output) as resume:
+    with ExitStack() as until_written:
+        with shown() as progress:
+            network = with_layer_for(wanted, network, progress)
+            backbone = network.open(progress)
+            if output:
+                check_evaluation(output, "corloc", opened, backbone, wanted, overwrite)
+            start = time.perf_counter()
+            resume = until_written.enter_context(kept_in(output))
             begun = resume is not None and any(resume.glob("*.journal"))
             figures = evaluate(opened, backbone, wanted, "corloc", progress, resume)
-        taken = time.perf_counter() - start
-    # What was taken up tells nothing of how long all of it takes.
-    scored(figures, output, halves, as_json, () if begun else voc_2007_time(figures, taken))
+            taken = time.perf_counter() - start
+        # What was taken up tells nothing of how long all of it takes.
+        scored(figures, output, halves, as_json, () if begun else voc_2007_time(figures, taken))

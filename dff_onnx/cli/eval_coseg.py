@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -52,11 +53,12 @@ def coseg(
 
     wanted = systems_named(words(systems), resize_of(size, short_side, long_side))
     opened = open_masks(dataset, masks, None, words(groups), skip_missing)
-    with shown() as progress:
-        network = with_layer_for(wanted, network, progress)
-        backbone = network.open(progress)
-        if output:
-            check_evaluation(output, "coseg", opened, backbone, wanted, overwrite)
-        with kept_in(output) as resume:
+    with ExitStack() as until_written:
+        with shown() as progress:
+            network = with_layer_for(wanted, network, progress)
+            backbone = network.open(progress)
+            if output:
+                check_evaluation(output, "coseg", opened, backbone, wanted, overwrite)
+            resume = until_written.enter_context(kept_in(output))
             figures = evaluate(opened, backbone, wanted, "coseg", progress, resume)
-    scored(figures, output, halves, as_json)
+        scored(figures, output, halves, as_json)

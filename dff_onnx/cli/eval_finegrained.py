@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,13 +46,14 @@ def finegrained(
 
     settings = FineSettings(resize_of(size, short_side, long_side), pool.pool, penalty_of(c), not no_unit)
     opened = read_cub(dataset)
-    with shown() as progress:
-        backbone = network.open(progress)
-        if output:
-            check_folder(output, finegrained_identity(opened, backbone, settings), overwrite)
-        with kept_in(output) as resume:
+    with ExitStack() as until_written:
+        with shown() as progress:
+            backbone = network.open(progress)
+            if output:
+                check_folder(output, finegrained_identity(opened, backbone, settings), overwrite)
+            resume = until_written.enter_context(kept_in(output))
             figures = evaluate_finegrained(opened, backbone, settings, progress, resume)
-    _scored(figures, output, as_json)
+        _scored(figures, output, as_json)
 
 
 def _scored(figures: FineFigures, output: Path | None, as_json: bool) -> None:

@@ -104,8 +104,9 @@ def parts(
         check_folder(output, parts_identity(opened, plan), overwrite)
     if plot:
         check_plot(plot)
-    with shown() as progress, kept_in(output) as resume:
-        figures = evaluate_parts(
-            opened, lambda layer: replace(network, layer=layer).open(progress), plan, progress, resume
-        )
-    parts_scored(figures, plot, output, as_json)
+    with kept_in(output) as resume:
+        with shown() as progress:
+            figures = evaluate_parts(
+                opened, lambda layer: replace(network, layer=layer).open(progress), plan, progress, resume
+            )
+        parts_scored(figures, plot, output, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,14 +107,15 @@ def retrieval(
     ways = tuple(Reranking.parsed(word, neighbours, query_neighbours) for word in words(rerank))
     plan = RetrievalPlan(chosen, whiten, _kept(dimensions), figures(shrinkage or "0", "--shrinkage"), ways)
     opened = open_retrieval(dataset, kind, truth)
-    with shown() as progress:
-        backbone = network.open(progress, gridless="codes" in words(systems))
-        if output:
-            identity = retrieval_identity(printed(opened.name), backbone.fingerprint.to_dict(), plan.used())
-            check_folder(output, identity, overwrite)
-        with kept_in(output) as resume:
+    with ExitStack() as until_written:
+        with shown() as progress:
+            backbone = network.open(progress, gridless="codes" in words(systems))
+            if output:
+                identity = retrieval_identity(printed(opened.name), backbone.fingerprint.to_dict(), plan.used())
+                check_folder(output, identity, overwrite)
+            resume = until_written.enter_context(kept_in(output))
             found = evaluate_retrieval(opened, backbone, plan, progress, resume)
-    _scored(found, output, as_json)
+        _scored(found, output, as_json)
 
 
 def _kept(text: str | None) -> tuple[int | None, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,13 +55,14 @@ def where(
     settings = DescriptorSettings(**said_of(descriptor, size, k, None, None, False))
     plan = WherePlan(top, every, numbers(where_k, "--where-k", least=2))
     opened = open_boxes(dataset, boxes, masks, words(groups), skip_missing, VocChoice())
-    with shown() as progress:
-        describer = Describer(network.open(progress), settings)
-        if output:
-            check_folder(output, where_identity(opened, describer, plan), overwrite)
-        with kept_in(output) as resume:
+    with ExitStack() as until_written:
+        with shown() as progress:
+            describer = Describer(network.open(progress), settings)
+            if output:
+                check_folder(output, where_identity(opened, describer, plan), overwrite)
+            resume = until_written.enter_context(kept_in(output))
             figures = evaluate_where(opened, describer, plan, progress, resume)
-    _scored(figures, output, as_json)
+        _scored(figures, output, as_json)
 
 
 def _scored(figures: WhereFigures, output: Path | None, as_json: bool) -> None:

@@ -65,7 +65,7 @@ def check_plot(path: Path) -> None:
 
 @contextmanager
 def kept_in(out: Path | None) -> Iterator[Path | None]:
-    """A folder below `out` for what an evaluation keeps until it has ended, where there is an `out`.
+    """A folder below `out` for what an evaluation keeps until its files are written, where there is an `out`.
 
     Raises:
         UsageError: when another process is at work there, naming it.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 
 for folder in ("datasets", "evaluation"):
@@ -26,6 +27,16 @@ from dff_onnx.store import RowStore  # noqa: E402
 Program = Callable[..., tuple[int, str]]
 
 
+def coseg(tmp_path: Path) -> list[str | Path]:
+    for name, corner in (("cats", 16), ("dogs", 0)):
+        write_group(tmp_path / "set", name, [square(corner)] * 6, corner)
+    return ["coseg", tmp_path / "set"]
+
+
+def corloc(tmp_path: Path) -> list[str | Path]:
+    return ["corloc", *coseg(tmp_path)[1:]]
+
+
 def finegrained(tmp_path: Path) -> list[str | Path]:
     return ["finegrained", bird_scenes.write_scenes(tmp_path / "birds", 4)]
 
@@ -36,9 +47,7 @@ def retrieval(tmp_path: Path) -> list[str | Path]:
 
 
 def where(tmp_path: Path) -> list[str | Path]:
-    for name, corner in (("cats", 16), ("dogs", 0)):
-        write_group(tmp_path / "set", name, [square(corner)] * 6, corner)
-    return ["where", tmp_path / "set", "-k", "3"]
+    return ["where", *coseg(tmp_path)[1:], "-k", "3"]
 
 
 @pytest.fixture
@@ -82,3 +91,26 @@ def test_what_was_ended_goes_on_and_nobody_else_is_at_work_there(
     assert code == 0
     assert sorted(path.name for path in out.iterdir()) == ["figures.json", "plot.svg", "table.md"]
     assert all(path.read_bytes() == (tmp_path / "whole" / path.name).read_bytes() for path in out.iterdir())
+
+
+@pytest.mark.parametrize("words_of", [coseg, corloc, finegrained, retrieval, where])
+def test_what_cannot_be_written_is_not_computed_again(
+    words_of: Callable[[Path], list[str | Path]], program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, out, opened = words_of(tmp_path), tmp_path / "out", list[int]()
+
+    def full(*_: Any) -> None:
+        raise OutputError("there is no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dff_onnx.evaluation.folder.write_atomically", full)
+        assert program(*words, "-o", out)[0] == OutputError.exit_code
+    run = onnxruntime.InferenceSession.run
+
+    def looked(*given: Any, **more: Any) -> Any:
+        opened.append(1)
+        return run(*given, **more)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", looked)
+    assert program(*words, "-o", out)[0] == 0
+    assert not opened and sorted(path.name for path in out.iterdir()) == ["figures.json", "plot.svg", "table.md"]
