@@ -45,7 +45,7 @@ def on_cluster(
     from dff_onnx.errors import UsageError
 
     if named := [option for option, there in refused.items() if there]:
-        raise UsageError(f"{named[0]} does not go with --cluster; leave one out")
+        raise UsageError(f"--cluster: {named[0]} does not run on a cluster; leave one of them out")
     try:
         from dff_onnx.cluster.connect import connected
         from dff_onnx.cluster.pictures import NetworkFile

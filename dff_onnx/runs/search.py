@@ -52,7 +52,7 @@ class SearchSettings:
         if self.rerank not in get_args(Rerank):
             raise UsageError(f"rerank: {self.rerank!r} is not one of {', '.join(get_args(Rerank))}")
         if self.rerank_with is not None and self.rerank not in COUNTED:
-            raise UsageError(f"--rerank-with: --rerank {self.rerank} counts all there is; leave it out")
+            raise UsageError(f"--rerank-with: --rerank {self.rerank} counts no nearest; leave it out")
         counted = 1 if self.counted is None else self.counted
         for option, value in (("--top", self.top), ("--rerank-with", counted)):
             if not 1 <= value <= MOST:
