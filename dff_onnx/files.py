@@ -130,6 +130,11 @@ def is_run_folder(folder: str | Path) -> bool:
         return False
 
 
+def is_nobodys(folder: Path) -> bool:
+    """Whether there is no such folder, or nothing in it but what a process that was ended kept or left half-written."""
+    return not folder.is_dir() or all(path.name.startswith(PASSING) for path in folder.iterdir())
+
+
 def walk_pictures(folder: Path) -> list[Path]:
     """The pictures below a folder, relative to it, sorted by the bytes of their paths.
 

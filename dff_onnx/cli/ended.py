@@ -9,7 +9,7 @@ from types import FrameType
 
 # Commands that take up what they did before they were ended.
 RESUMED = ("run", "apply", "tree", "cam", "index", "models")
-RESUMED_EVALUATIONS = ("coseg", "corloc", "parts")  # where they have a folder
+RESUMED_EVALUATIONS = ("coseg", "corloc", "parts", "finegrained", "retrieval", "where")  # where they have a folder
 
 
 class EndedError(BaseException):

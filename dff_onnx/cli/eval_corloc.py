@@ -60,9 +60,9 @@ def corloc(
     from dff_onnx.cli.progress import shown
     from dff_onnx.evaluation import (
         VocChoice,
-        check_evaluation,
+        claimed,
         evaluate,
-        kept_in,
+        evaluation_identity,
         open_boxes,
         systems_named,
         voc_2007_time,
@@ -75,10 +75,9 @@ def corloc(
         with shown() as progress:
             network = with_layer_for(wanted, network, progress)
             backbone = network.open(progress)
-            if output:
-                check_evaluation(output, "corloc", opened, backbone, wanted, overwrite)
+            identity = evaluation_identity("corloc", opened, backbone, wanted)
             start = time.perf_counter()
-            resume = until_written.enter_context(kept_in(output))
+            resume = until_written.enter_context(claimed(output, identity, overwrite))
             begun = resume is not None and any(resume.glob("*.journal"))
             figures = evaluate(opened, backbone, wanted, "corloc", progress, resume)
             taken = time.perf_counter() - start

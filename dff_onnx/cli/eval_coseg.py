@@ -49,7 +49,7 @@ def coseg(
     system. Exit code 3 says that some pictures could not be used.
     """
     from dff_onnx.cli.progress import shown
-    from dff_onnx.evaluation import check_evaluation, evaluate, kept_in, open_masks, systems_named
+    from dff_onnx.evaluation import claimed, evaluate, evaluation_identity, open_masks, systems_named
 
     wanted = systems_named(words(systems), resize_of(size, short_side, long_side))
     opened = open_masks(dataset, masks, None, words(groups), skip_missing)
@@ -57,8 +57,7 @@ def coseg(
         with shown() as progress:
             network = with_layer_for(wanted, network, progress)
             backbone = network.open(progress)
-            if output:
-                check_evaluation(output, "coseg", opened, backbone, wanted, overwrite)
-            resume = until_written.enter_context(kept_in(output))
+            identity = evaluation_identity("coseg", opened, backbone, wanted)
+            resume = until_written.enter_context(claimed(output, identity, overwrite))
             figures = evaluate(opened, backbone, wanted, "coseg", progress, resume)
         scored(figures, output, halves, as_json)

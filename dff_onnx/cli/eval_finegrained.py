@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dff_onnx.cli.eval_options import AsJson, Output, Overwrite
+from dff_onnx.cli.eval_options import AsJson, Output, Overwrite, ended, told
 from dff_onnx.cli.features import PoolChoice, PoolOption
 from dff_onnx.cli.fit import NoUnit, Penalty, penalty_of
 from dff_onnx.cli.network_options import NetworkOptions, with_network
@@ -40,7 +40,7 @@ def finegrained(
     """
     from dff_onnx.cli.progress import shown
     from dff_onnx.datasets.cub import read_cub
-    from dff_onnx.evaluation import check_folder, kept_in
+    from dff_onnx.evaluation import claimed
     from dff_onnx.evaluation.finegrained import FineSettings, evaluate_finegrained
     from dff_onnx.evaluation.finegrained_text import finegrained_identity
 
@@ -49,17 +49,13 @@ def finegrained(
     with ExitStack() as until_written:
         with shown() as progress:
             backbone = network.open(progress)
-            if output:
-                check_folder(output, finegrained_identity(opened, backbone, settings), overwrite)
-            resume = until_written.enter_context(kept_in(output))
+            identity = finegrained_identity(opened, backbone, settings)
+            resume = until_written.enter_context(claimed(output, identity, overwrite))
             figures = evaluate_finegrained(opened, backbone, settings, progress, resume)
         _scored(figures, output, as_json)
 
 
 def _scored(figures: FineFigures, output: Path | None, as_json: bool) -> None:
-    """Printed, then written: neither is lost when the other cannot be done."""
-    from dff_onnx.cli.eval_options import ended
-    from dff_onnx.evaluation import write_folder
     from dff_onnx.evaluation.finegrained_text import (
         finegrained_json,
         finegrained_markdown,
@@ -67,10 +63,6 @@ def _scored(figures: FineFigures, output: Path | None, as_json: bool) -> None:
         finegrained_terminal,
     )
 
-    text = finegrained_json(figures)
-    try:
-        typer.echo(text if as_json else finegrained_terminal(figures), nl=not as_json)
-    finally:
-        if output:
-            write_folder(output, text, finegrained_markdown(figures), finegrained_plot(figures))
+    drawn = finegrained_markdown(figures), finegrained_plot(figures)
+    told(output, as_json, finegrained_json(figures), finegrained_terminal(figures), *drawn)
     ended(figures.notes, figures.failures)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dff_onnx.cli.eval_options import AsJson, Output, Overwrite, ended
+from dff_onnx.cli.eval_options import AsJson, Output, Overwrite, ended, told
 
 
 def ilsvrc(
@@ -29,26 +29,20 @@ def ilsvrc(
     label. Published rows stand below ours, marked as such. Exit code 3 says that some pictures have no guess.
     """
     from dff_onnx.evaluation import (
-        check_folder,
+        claimed,
         evaluate_ilsvrc,
         ilsvrc_json,
         ilsvrc_markdown,
         ilsvrc_plot,
         ilsvrc_terminal,
         open_ilsvrc,
-        write_folder,
     )
 
     opened = open_ilsvrc(dataset, run, predictions, truth or ())
-    if output:
-        check_folder(output, opened.identity(), overwrite)
-    figures = evaluate_ilsvrc(opened)
-    text = ilsvrc_json(figures)
-    try:
-        typer.echo(text if as_json else ilsvrc_terminal(figures), nl=not as_json)
-    finally:
-        if output:
-            write_folder(output, text, ilsvrc_markdown(figures), ilsvrc_plot(figures))
+    with claimed(output, opened.identity(), overwrite):
+        figures = evaluate_ilsvrc(opened)
+        drawn = ilsvrc_markdown(figures), ilsvrc_plot(figures)
+        told(output, as_json, ilsvrc_json(figures), ilsvrc_terminal(figures), *drawn)
     ended(figures.notes, ())
     if figures.missing:
         raise typer.Exit(3)

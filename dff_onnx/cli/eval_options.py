@@ -13,7 +13,7 @@ import typer
 from dff_onnx.cli.network_options import NetworkOptions
 
 if TYPE_CHECKING:
-    from dff_onnx.evaluation import Figures, PartFigures, System
+    from dff_onnx.evaluation import Figures, System
     from dff_onnx.progress import Progress
     from dff_onnx.report.found import Failure
 
@@ -101,38 +101,31 @@ def ended(notes: Sequence[str], failures: Sequence[Failure]) -> None:
         raise typer.Exit(3)
 
 
-def scored(figures: Figures, output: Path | None, halves: bool, as_json: bool, last_words: Sequence[str] = ()) -> None:
-    """Tables of an evaluation, printed, then written: neither is lost when the other cannot be done."""
-    from dff_onnx.evaluation import bars, figures_json, markdown, tables, terminal, write_folder
-
-    made = tables(figures)
-    text = figures_json(figures, made)
-    try:
-        typer.echo(text if as_json else terminal(figures, made, halves), nl=not as_json)
-    finally:
-        if output:
-            write_folder(output, text, markdown(figures, made), bars(figures, made[0]))
-    ended((*figures.notes, *last_words), figures.failures)
-
-
-def parts_scored(figures: PartFigures, plot: Path | None, output: Path | None, as_json: bool) -> None:
-    """The same of an evaluation of parts.
+def told(output: Path | None, as_json: bool, figures: str, spoken: str, table: str, plot: str) -> None:
+    """An evaluation is printed, then written: neither is lost when the other cannot be done.
 
     Args:
-        figures: of it.
-        plot: a file for quality by k.
         output: a folder for all.
         as_json: print the figures.
+        figures: `figures.json`.
+        spoken: for a terminal.
+        table: `table.md`.
+        plot: `plot.svg`.
     """
-    from dff_onnx.evaluation import parts_json, parts_markdown, parts_plot, parts_terminal, write_folder
-    from dff_onnx.files import write_atomically
+    from dff_onnx.evaluation import write_folder
 
-    text, drawn = parts_json(figures), parts_plot(figures)
     try:
-        typer.echo(text if as_json else parts_terminal(figures), nl=not as_json)
+        typer.echo(figures if as_json else spoken, nl=not as_json)
     finally:
         if output:
-            write_folder(output, text, parts_markdown(figures), drawn)
-        if plot:
-            write_atomically(plot, drawn.encode())
-    ended(figures.notes, figures.failures)
+            write_folder(output, figures, table, plot)
+
+
+def scored(figures: Figures, output: Path | None, halves: bool, as_json: bool, last_words: Sequence[str] = ()) -> None:
+    """How `eval coseg` and `corloc` end."""
+    from dff_onnx.evaluation import bars, figures_json, markdown, tables, terminal
+
+    made = tables(figures)
+    spoken, drawn = terminal(figures, made, halves), bars(figures, made[0])
+    told(output, as_json, figures_json(figures, made), spoken, markdown(figures, made), drawn)
+    ended((*figures.notes, *last_words), figures.failures)

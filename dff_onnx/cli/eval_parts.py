@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +19,9 @@ from dff_onnx.cli.eval_options import (
     SkipMissing,
     VocFilter,
     VocRule,
+    ended,
     numbers,
-    parts_scored,
+    told,
     words,
 )
 from dff_onnx.cli.masks_options import (
@@ -36,12 +37,10 @@ from dff_onnx.cli.masks_options import (
     threshold_of,
 )
 from dff_onnx.cli.network_options import NetworkOptions, with_network
-from dff_onnx.cli.options import (
-    LongSide,
-    ShortSide,
-    Size,
-    resize_of,
-)
+from dff_onnx.cli.options import LongSide, ShortSide, Size, resize_of
+
+if TYPE_CHECKING:
+    from dff_onnx.evaluation import PartFigures
 
 
 @with_network(without=["layer"])
@@ -86,10 +85,9 @@ def parts(
     from dff_onnx.evaluation import (
         PartPlan,
         VocChoice,
-        check_folder,
         check_plot,
+        claimed,
         evaluate_parts,
-        kept_in,
         open_parts,
         parts_identity,
     )
@@ -100,13 +98,24 @@ def parts(
     plan = PartPlan(numbers(k, "-k"), tuple(range(seeds)), words(layers) or (None,), settings, labels)
     voc = VocChoice(image_set, rule=voc_filter.value, clean=clean)
     opened = open_parts(dataset, annotations, part_names, masks, part_masks, words(groups), skip_missing, voc)
-    if output:
-        check_folder(output, parts_identity(opened, plan), overwrite)
     if plot:
         check_plot(plot)
-    with kept_in(output) as resume:
+    with claimed(output, parts_identity(opened, plan), overwrite) as resume:
         with shown() as progress:
             figures = evaluate_parts(
                 opened, lambda layer: replace(network, layer=layer).open(progress), plan, progress, resume
             )
-        parts_scored(figures, plot, output, as_json)
+        _scored(figures, plot, output, as_json)
+
+
+def _scored(figures: PartFigures, plot: Path | None, output: Path | None, as_json: bool) -> None:
+    from dff_onnx.evaluation import parts_json, parts_markdown, parts_plot, parts_terminal
+    from dff_onnx.files import write_atomically
+
+    drawn = parts_plot(figures)
+    try:
+        told(output, as_json, parts_json(figures), parts_terminal(figures), parts_markdown(figures), drawn)
+    finally:
+        if plot:
+            write_atomically(plot, drawn.encode())
+    ended(figures.notes, figures.failures)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dff_onnx.cli.descriptor_options import LongerSide, figures
-from dff_onnx.cli.eval_options import AsJson, Output, Overwrite, numbers, words
+from dff_onnx.cli.eval_options import AsJson, Output, Overwrite, ended, numbers, told, words
 from dff_onnx.cli.network_options import NetworkOptions, with_network
 
 if TYPE_CHECKING:
@@ -93,9 +93,8 @@ def retrieval(
     from dff_onnx.evaluation import (
         Reranking,
         RetrievalPlan,
-        check_folder,
+        claimed,
         evaluate_retrieval,
-        kept_in,
         open_retrieval,
         retrieval_identity,
         retrieval_systems,
@@ -110,10 +109,8 @@ def retrieval(
     with ExitStack() as until_written:
         with shown() as progress:
             backbone = network.open(progress, gridless="codes" in words(systems))
-            if output:
-                identity = retrieval_identity(printed(opened.name), backbone.fingerprint.to_dict(), plan.used())
-                check_folder(output, identity, overwrite)
-            resume = until_written.enter_context(kept_in(output))
+            identity = retrieval_identity(printed(opened.name), backbone.fingerprint.to_dict(), plan.used())
+            resume = until_written.enter_context(claimed(output, identity, overwrite))
             found = evaluate_retrieval(opened, backbone, plan, progress, resume)
         _scored(found, output, as_json)
 
@@ -130,22 +127,15 @@ def _kept(text: str | None) -> tuple[int | None, ...]:
 
 
 def _scored(figures: RetrievalFigures, output: Path | None, as_json: bool) -> None:
-    """Printed, then written: neither is lost when the other cannot be done."""
-    from dff_onnx.cli.eval_options import ended
     from dff_onnx.evaluation import (
         retrieval_json,
         retrieval_markdown,
         retrieval_plot,
         retrieval_tables,
         retrieval_terminal,
-        write_folder,
     )
 
     made = retrieval_tables(figures)
-    text = retrieval_json(figures, made)
-    try:
-        typer.echo(text if as_json else retrieval_terminal(figures, made), nl=not as_json)
-    finally:
-        if output:
-            write_folder(output, text, retrieval_markdown(figures, made), retrieval_plot(figures, made))
+    drawn = retrieval_markdown(figures, made), retrieval_plot(figures, made)
+    told(output, as_json, retrieval_json(figures, made), retrieval_terminal(figures, made), *drawn)
     ended(figures.notes, figures.failures)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dff_onnx.cli.descriptor_options import Concepts, Descriptor, LongerSide, said_of
-from dff_onnx.cli.eval_options import AsJson, Groups, Masks, Output, Overwrite, SkipMissing, numbers, words
+from dff_onnx.cli.eval_options import AsJson, Groups, Masks, Output, Overwrite, SkipMissing, ended, numbers, told, words
 from dff_onnx.cli.network_options import NetworkOptions, with_network
 
 if TYPE_CHECKING:
@@ -44,9 +44,8 @@ def where(
     from dff_onnx.evaluation import (
         VocChoice,
         WherePlan,
-        check_folder,
+        claimed,
         evaluate_where,
-        kept_in,
         open_boxes,
         where_identity,
     )
@@ -58,22 +57,14 @@ def where(
     with ExitStack() as until_written:
         with shown() as progress:
             describer = Describer(network.open(progress), settings)
-            if output:
-                check_folder(output, where_identity(opened, describer, plan), overwrite)
-            resume = until_written.enter_context(kept_in(output))
+            identity = where_identity(opened, describer, plan)
+            resume = until_written.enter_context(claimed(output, identity, overwrite))
             figures = evaluate_where(opened, describer, plan, progress, resume)
         _scored(figures, output, as_json)
 
 
 def _scored(figures: WhereFigures, output: Path | None, as_json: bool) -> None:
-    """Printed, then written: neither is lost when the other cannot be done."""
-    from dff_onnx.cli.eval_options import ended
-    from dff_onnx.evaluation import where_json, where_markdown, where_plot, where_text, write_folder
+    from dff_onnx.evaluation import where_json, where_markdown, where_plot, where_text
 
-    text = where_json(figures)
-    try:
-        typer.echo(text if as_json else where_text(figures), nl=not as_json)
-    finally:
-        if output:
-            write_folder(output, text, where_markdown(figures), where_plot(figures))
+    told(output, as_json, where_json(figures), where_text(figures), where_markdown(figures), where_plot(figures))
     ended(figures.notes, figures.failures)

@@ -8,7 +8,7 @@ from dff_onnx.evaluation.compare_retrieval import (
     retrieval_comparison_text,
 )
 from dff_onnx.evaluation.duration import voc_2007_time
-from dff_onnx.evaluation.folder import check_evaluation, check_folder, check_plot, kept_in, write_folder
+from dff_onnx.evaluation.folder import check_plot, claimed, evaluation_identity, write_folder
 from dff_onnx.evaluation.group_classes import class_layer
 from dff_onnx.evaluation.ilsvrc import IlsvrcFigures, IlsvrcOpened, IlsvrcScore, evaluate_ilsvrc, open_ilsvrc
 from dff_onnx.evaluation.ilsvrc_text import ilsvrc_json, ilsvrc_markdown, ilsvrc_plot, ilsvrc_terminal
@@ -85,9 +85,8 @@ __all__ = [
     "WhereRow",
     "WhereScore",
     "bars",
-    "check_evaluation",
-    "check_folder",
     "check_plot",
+    "claimed",
     "class_layer",
     "compare",
     "compare_retrieval",
@@ -97,13 +96,13 @@ __all__ = [
     "evaluate_parts",
     "evaluate_retrieval",
     "evaluate_where",
+    "evaluation_identity",
     "figures_json",
     "identity",
     "ilsvrc_json",
     "ilsvrc_markdown",
     "ilsvrc_plot",
     "ilsvrc_terminal",
-    "kept_in",
     "kind_of",
     "markdown",
     "open_boxes",

@@ -18,33 +18,11 @@ from dff_onnx.evaluation.scores import Kind
 from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, strict
 from dff_onnx.evaluation.system_settings import settings_by_system
 from dff_onnx.evaluation.systems import System
-from dff_onnx.files import PASSING, write_atomically
+from dff_onnx.files import is_nobodys, write_atomically
 from dff_onnx.report.names import shown
 from dff_onnx.runs.workplace import at_work
 
 TABLE, PLOT = "table.md", "plot.svg"
-
-
-def check_folder(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
-    """Makes a folder, and refuses one that holds something else than an evaluation of this identity.
-
-    Args:
-        out: created where it is missing.
-        identity: the fields of `figures.json` that two evaluations must share.
-        overwrite: whether another evaluation may be replaced.
-
-    Raises:
-        UsageError: saying what to do.
-        OutputError: when it cannot be written.
-    """
-    try:
-        # What an evaluation that was ended has kept makes a folder nobody's.
-        if out.is_dir() and any(not path.name.startswith(PASSING) for path in out.iterdir()):
-            _refuse_others(out, strict(identity), overwrite)
-        out.mkdir(parents=True, exist_ok=True)
-        _try_to_write(out)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another with -o") from error
 
 
 def check_plot(path: Path) -> None:
@@ -64,17 +42,28 @@ def check_plot(path: Path) -> None:
 
 
 @contextmanager
-def kept_in(out: Path | None) -> Iterator[Path | None]:
-    """A folder below `out` for what an evaluation keeps until its files are written, where there is an `out`.
+def claimed(out: Path | None, identity: Mapping[str, Any], overwrite: bool) -> Iterator[Path | None]:
+    """Around the work of an evaluation: nobody else can write to its folder.
+
+    Args:
+        out: created where it is missing; None writes nothing.
+        identity: the fields of `figures.json` that two evaluations must share.
+        overwrite: whether another evaluation may be replaced.
+
+    Yields:
+        a folder below `out` for what the evaluation keeps until its files are written, where there is an `out`.
 
     Raises:
-        UsageError: when another process is at work there, naming it.
+        UsageError: when `out` holds something else than an evaluation of this identity, or when another process is at
+            work there; saying what to do.
         OutputError: when it cannot be written.
     """
     if out is None:
         yield None
         return
+    _refuse_others(out, identity, overwrite)
     with at_work(out) as folder:
+        _refuse_others(out, identity, overwrite)  # again: nobody else can change it now
         yield folder
 
 
@@ -83,7 +72,10 @@ def _try_to_write(folder: Path) -> None:
         pass
 
 
-def _refuse_others(out: Path, wanted: Mapping[str, Any], overwrite: bool) -> None:
+def _refuse_others(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
+    if is_nobodys(out):
+        return
+    wanted = strict(identity)
     try:
         fields = read_fields(out / FIGURES)
     except RefusedError as error:
@@ -110,20 +102,24 @@ def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
     ]
 
 
-def check_evaluation(
-    out: Path, kind: Kind, opened: Opened, activations: Activations, systems: Sequence[System], overwrite: bool
-) -> None:
-    """`check_folder` before the work of `evaluate`."""
+def evaluation_identity(
+    kind: Kind, opened: Opened, activations: Activations, systems: Sequence[System]
+) -> dict[str, Any]:
+    """What two evaluations by `evaluate` into one folder must share; see `claimed`."""
     used = [asdict(one) for one in used_systems(systems)]
-    fields = identity(kind, shown(opened.dataset.name), activations.fingerprint.to_dict(), used)
-    check_folder(out, fields, overwrite)
+    return identity(kind, shown(opened.dataset.name), activations.fingerprint.to_dict(), used)
 
 
 def write_folder(out: Path, figures: str, table: str, plot: str) -> None:
-    """Writes the three files, the figures last: where they are, all is there.
+    """Writes the three files, the figures first: they say whose folder it is, to the command that is given again.
 
     Raises:
         OutputError: when one cannot be written.
     """
-    for name, text in ((TABLE, table), (PLOT, plot), (FIGURES, figures)):
+    try:
+        for name in (TABLE, PLOT):  # of other figures, perhaps
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{error.filename}: the earlier file cannot be removed ({error.strerror})") from error
+    for name, text in ((FIGURES, figures), (TABLE, table), (PLOT, plot)):
         write_atomically(out / name, text.encode("utf-8", "backslashreplace"))

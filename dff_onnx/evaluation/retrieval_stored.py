@@ -49,7 +49,7 @@ class StoredRetrieval:
 def retrieval_identity(
     dataset: str, fingerprint: Mapping[str, Any] | None, systems: Sequence[SystemUsed]
 ) -> dict[str, Any]:
-    """What two evaluations into one folder must share; as `check_folder` takes it."""
+    """What two evaluations into one folder must share; see `claimed`."""
     return identity(KIND, dataset, fingerprint, [asdict(system) for system in systems])
 
 

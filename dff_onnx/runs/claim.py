@@ -14,7 +14,7 @@ from typing import Any
 
 from dff_onnx.differences import THERE_AND_NOW, differences
 from dff_onnx.errors import DffError, NetworkError, OutputError, UsageError
-from dff_onnx.files import PASSING, RUN_MARKER, is_run_folder, printable, write_atomically
+from dff_onnx.files import RUN_MARKER, is_nobodys, is_run_folder, printable, write_atomically
 from dff_onnx.records import Fingerprint
 from dff_onnx.report.page.layout import pages_in
 from dff_onnx.report.toml import to_toml
@@ -46,8 +46,13 @@ def identity_of(folder: Path, settings: Mapping[str, Any], fingerprint: Fingerpr
     }
 
 
-def claim(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> bool:
-    """Makes `out` the home of a run with this identity, or refuses.
+@contextmanager
+def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> Iterator[Claim]:
+    """Makes `out` the home of a run with this identity around all the work, or refuses.
+
+    A mistake before anything is written takes no folder's name, and no earlier run. Meanwhile no other process can
+    claim the folder. What the work keeps in `Claim.resume` is removed at a good end; after another one, a kill for
+    instance, the same command finds it there again.
 
     Args:
         out: created where it is missing.
@@ -55,27 +60,9 @@ def claim(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool)
         identity: the tables of `run.toml` that two runs must share: what goes in and how.
         overwrite: whether a run of other settings may be replaced.
 
-    Returns:
-        whether `out` was no run before.
-
     Raises:
-        UsageError: when `out` lies inside `folder`, holds another run, or files that are no run.
-        OutputError: when it cannot be written.
-    """
-    new, other = _judged(out, folder, identity, overwrite)
-    _take(out, identity, other)
-    return new
-
-
-@contextmanager
-def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> Iterator[Claim]:
-    """`claim` around all the work: a mistake before anything is written takes no folder's name, and no earlier run.
-
-    Meanwhile no other process can claim the folder. What the work keeps in `Claim.resume` is removed at a good end;
-    after another one, a kill for instance, the same command finds it there again.
-
-    Raises:
-        UsageError: as `claim`, and when another process is at work in `out`, naming it.
+        UsageError: when `out` lies inside `folder`, holds another run or files that are no run, or when another process
+            is at work in it, naming it.
         OutputError: when it cannot be written.
     """
     _judged(out, folder, identity, overwrite)
@@ -142,8 +129,7 @@ def _refuse_inside(out: Path, folder: Path) -> None:
 def _judged(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: bool) -> tuple[bool, bool]:
     """Whether `out` was no run before, and whether it holds one of other settings, to be replaced."""
     _refuse_inside(out, folder)
-    # What a killed process left half-written makes a folder nobody's.
-    new = not (out.is_dir() and any(not path.name.startswith(PASSING) for path in out.iterdir()))
+    new = is_nobodys(out)
     return new, not new and _is_other(out, identity, overwrite)
 
 

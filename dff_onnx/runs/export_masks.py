@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dff_onnx.arrays.blas import single_threaded_blas
 from dff_onnx.errors import OutputError, RefusedError, UsageError
-from dff_onnx.files import is_run_folder, output_names, printable, write_atomically
+from dff_onnx.files import is_nobodys, is_run_folder, output_names, printable, write_atomically
 from dff_onnx.maps import evidence, mask, regions_of, upsample
 from dff_onnx.plain_text import is_plain
 from dff_onnx.progress import Progress, Silent
@@ -24,7 +24,7 @@ from dff_onnx.report.labels_file import Labels
 from dff_onnx.report.overlays import Colour
 from dff_onnx.report.palette import colour
 from dff_onnx.report.voc_files import MOST_CLASSES, annotation_xml, class_png, mask_png
-from dff_onnx.runs.claim import claim
+from dff_onnx.runs.claim import claimed
 from dff_onnx.runs.label import labels_of
 from dff_onnx.runs.stored import RESULTS, StoredRun
 
@@ -100,9 +100,10 @@ def export_masks(
     identity = {
         "export": {"run": printable(run.home.resolve()), "formats": sorted(set(formats)), "only": sorted(set(only))}
     }
-    claim(out, run.folder, identity, overwrite)
-    written = _Export(run, out, parts, formats).write(progress or Silent())
-    _remove_others(out, written)
+    with claimed(out, run.folder, identity, overwrite) as work:
+        work.settle()
+        written = _Export(run, out, parts, formats).write(progress or Silent())
+        _remove_others(out, written)
     return Exported(parts, len(written))
 
 
@@ -241,7 +242,7 @@ def _check(run: StoredRun, out: Path, formats: Sequence[Format], parts: Sequence
         raise UsageError(f"--format voc: {len(parts)} names are more than the {MOST_CLASSES} it has room for; use coco")
     if is_run_folder(out) and (out / RESULTS).exists():  # not even --overwrite mixes the two
         raise UsageError(f"{out}: holds the results of a run; choose another folder with -o")
-    if out.is_dir() and any(out.iterdir()) and not is_run_folder(out):
+    if not is_nobodys(out) and not is_run_folder(out):
         raise UsageError(
             f"{out}: is not empty and holds no export of masks; choose another folder with -o, or empty it"
         )

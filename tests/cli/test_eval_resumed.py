@@ -20,7 +20,8 @@ from square_trees import square, write_group  # noqa: E402
 
 from dff_onnx.cli import main  # noqa: E402
 from dff_onnx.errors import OutputError  # noqa: E402
-from dff_onnx.evaluation import kept_in  # noqa: E402
+from dff_onnx.evaluation import claimed  # noqa: E402
+from dff_onnx.files import write_atomically  # noqa: E402
 from dff_onnx.runs.workplace import RESUME  # noqa: E402
 from dff_onnx.store import RowStore  # noqa: E402
 
@@ -83,7 +84,7 @@ def test_what_was_ended_goes_on_and_nobody_else_is_at_work_there(
         patched.setattr(RowStore, "add", full)
         code, said = program(*words, "-o", out)
     assert code == OutputError.exit_code and "there is no room" in said and list((out / RESUME).glob("*.rows"))
-    with kept_in(out):
+    with claimed(out, {}, False):
         code, said = program(*words, "-o", out)
     assert code == 2 and "is at work there; wait until it is done" in " ".join(said.split())
     added.clear()
@@ -93,14 +94,22 @@ def test_what_was_ended_goes_on_and_nobody_else_is_at_work_there(
     assert all(path.read_bytes() == (tmp_path / "whole" / path.name).read_bytes() for path in out.iterdir())
 
 
+@pytest.mark.parametrize("room", [0, 1, 2])
 @pytest.mark.parametrize("words_of", [coseg, corloc, finegrained, retrieval, where])
 def test_what_cannot_be_written_is_not_computed_again(
-    words_of: Callable[[Path], list[str | Path]], program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words_of: Callable[[Path], list[str | Path]],
+    room: int,
+    program: Program,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words, out, opened = words_of(tmp_path), tmp_path / "out", list[int]()
+    words, out, opened, written = words_of(tmp_path), tmp_path / "out", list[int](), list[Path]()
 
-    def full(*_: Any) -> None:
-        raise OutputError("there is no room")
+    def full(path: Path, data: bytes) -> None:
+        if len(written) == room:
+            raise OutputError("there is no room")
+        written.append(path)
+        write_atomically(path, data)
 
     with monkeypatch.context() as patched:
         patched.setattr("dff_onnx.evaluation.folder.write_atomically", full)

@@ -13,11 +13,10 @@ from square_trees import SIDE, square, write_group
 from dff_onnx.errors import DatasetError, OutputError, UsageError
 from dff_onnx.evaluation import (
     PartPlan,
-    check_folder,
+    claimed,
     evaluate,
     evaluate_parts,
     figures_json,
-    kept_in,
     open_masks,
     open_parts,
     parts_json,
@@ -42,14 +41,14 @@ def tree(tmp_path: Path) -> Path:
 
 def coseg(tree: Path, out: Path, backbone: Colours) -> str:
     opened = open_masks(tree, None, None, (), False)
-    with kept_in(out) as resume:
+    with claimed(out, {}, False) as resume:
         figures = evaluate(opened, backbone, systems_named(["plain", "otsu"], RESIZE), "coseg", None, resume)
     return figures_json(figures, tables(figures))
 
 
 def parts(tree: Path, out: Path, backbone: Colours) -> str:
     opened = open_parts(tree, None, None, None, None, (), False, VocChoice())
-    with kept_in(out) as resume:
+    with claimed(out, {}, False) as resume:
         plan = PartPlan((1, 2), settings=Settings(resize=RESIZE))
         return parts_json(evaluate_parts(opened, lambda _: backbone, plan, None, resume))
 
@@ -60,7 +59,6 @@ def test_pictures_that_went_through_the_network_do_not_go_again(evaluated: Any, 
     with pytest.raises(OutputError):
         evaluated(tree, out, Counting(9))  # the first group, and one part of the second
     assert list((out / RESUME).glob("*.rows"))
-    check_folder(out, {"kind": "coseg", "systems": []}, overwrite=False)  # not another's folder
     rest = Counting()
     assert evaluated(tree, out, rest) == evaluated(tree, tmp_path / "other", Counting())
     assert rest.seen == 11 - 9
@@ -72,8 +70,8 @@ def test_what_would_fail_again_keeps_nothing_and_others_at_work_are_named(tree: 
         coseg(tree, tmp_path / "out", Counting(9, DatasetError))
     assert not (tmp_path / "out" / RESUME).exists()
     with (
-        kept_in(tmp_path / "out"),
+        claimed(tmp_path / "out", {}, False),
         pytest.raises(UsageError, match=r"process \d+ is at work there"),
-        kept_in(tmp_path / "out"),
+        claimed(tmp_path / "out", {}, False),
     ):
         pass

@@ -26,10 +26,10 @@ from dff_onnx.evaluation import (
     Reranking,
     RetrievalPlan,
     WherePlan,
+    claimed,
     evaluate_retrieval,
     evaluate_where,
     finegrained,
-    kept_in,
     open_masks,
     retrieval,
     retrieval_json,
@@ -81,7 +81,7 @@ def birds_of(tmp_path: Path) -> LabelledSet:
 
 def fine(dataset: LabelledSet, settings: FineSettings = FINE) -> Evaluated:
     def evaluated(out: Path | None, backbone: Counting) -> str:
-        with kept_in(out) as resume:
+        with claimed(out, {}, False) as resume:
             return finegrained_json(evaluate_finegrained(dataset, backbone, settings, None, resume))
 
     return evaluated
@@ -106,7 +106,7 @@ def searched(
     plan = RetrievalPlan(retrieval_systems(["rmac"], size=size), others, (dimensions,), rerank=rerank)
 
     def evaluated(out: Path | None, backbone: Counting) -> str:
-        with kept_in(out) as resume:
+        with claimed(out, {}, False) as resume:
             figures = evaluate_retrieval(dataset, backbone, plan, None, resume)
         return retrieval_json(figures, retrieval_tables(figures))
 
@@ -126,7 +126,7 @@ def located(
 ) -> Evaluated:
     def evaluated(out: Path | None, backbone: Counting) -> str:
         describer = Describer(backbone, settings, whitening)
-        with kept_in(out) as resume:
+        with claimed(out, {}, False) as resume:
             return where_json(evaluate_where(opened, describer, WherePlan(top, 2), None, resume))
 
     return evaluated

@@ -15,7 +15,7 @@ from dff_onnx.errors import RefusedError, UsageError
 from dff_onnx.evaluation import (
     QueryScore,
     RetrievalFigures,
-    check_folder,
+    claimed,
     published_retrieval,
     read_retrieval,
     retrieval_identity,
@@ -125,18 +125,19 @@ def test_nothing_to_find_is_no_figure() -> None:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     figures, tables = made(), retrieval_tables(made())
     identity = retrieval_identity(figures.dataset, figures.fingerprint, figures.systems)
-    check_folder(tmp_path, identity, overwrite=False)
     text = retrieval_json(figures, tables)
-    write_folder(tmp_path, text, retrieval_markdown(figures, tables), retrieval_plot(figures, tables))
+    with claimed(tmp_path, identity, overwrite=False):
+        write_folder(tmp_path, text, retrieval_markdown(figures, tables), retrieval_plot(figures, tables))
     found = read_retrieval(tmp_path)
     assert found.scores == figures.scores and found.dataset == "ROxford5k" and found.protocols == ("easy", "medium")
     assert found.systems == tuple(APS) and found.fingerprint["layer"] == "relu5_4"
     assert found.settings["R-MAC"]["k"] == 4 and found == read_retrieval(tmp_path / "figures.json")
     assert found.of("R-MAC", "easy") == figures.of("R-MAC", "easy")
-    check_folder(tmp_path, identity, overwrite=False)  # the same again
+    with claimed(tmp_path, identity, overwrite=False):  # the same again
+        pass
     other = retrieval_identity("RParis6k", figures.fingerprint, figures.systems)
-    with pytest.raises(UsageError, match=r"ROxford5k.*there, .*RParis6k.*now"):
-        check_folder(tmp_path, other, overwrite=False)
+    with pytest.raises(UsageError, match=r"ROxford5k.*there, .*RParis6k.*now"), claimed(tmp_path, other, False):
+        pass
     assert retrieval_json(figures, tables) == text
 
 

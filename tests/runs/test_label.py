@@ -22,7 +22,7 @@ from dff_onnx.maps import Crf
 from dff_onnx.report.contact_sheet import tile_side
 from dff_onnx.report.found import ConceptFound
 from dff_onnx.report.labels_file import Labels, checked_parts, labels_json, read_labels
-from dff_onnx.runs.claim import claim
+from dff_onnx.runs.claim import claimed
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.label import ask_names, labels_of, spanning, write_names, write_sheet, write_template
 from dff_onnx.runs.run import run
@@ -139,8 +139,8 @@ def test_names_go_into_every_file_and_change_nothing_else(folder: Path, home: Pa
     found = discover(folder, Colours(), SMALL)
     concepts = tuple(replace(c, name=n) for c, n in zip(found.found.concepts, NAMED.names, strict=True))
     identity = {"folder": str(folder), "settings": SMALL.to_dict(), "fingerprint": Colours.fingerprint.to_dict()}
-    claim(tmp_path / "want", folder, identity, False)
-    write(replace(found, found=replace(found.found, concepts=concepts)), tmp_path / "want", identity)
+    with claimed(tmp_path / "want", folder, identity, False):
+        write(replace(found, found=replace(found.found, concepts=concepts)), tmp_path / "want", identity)
     named(home, NAMED)
     wanted, got = contents(tmp_path / "want"), contents(home)
     assert json.loads(got.pop("labels.json")) == {

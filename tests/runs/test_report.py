@@ -31,7 +31,7 @@ from dff_onnx.report.labels_file import Labels
 from dff_onnx.report.page.layout import Level
 from dff_onnx.runs.cam import run_cam
 from dff_onnx.runs.cam_settings import CamSettings
-from dff_onnx.runs.claim import claim
+from dff_onnx.runs.claim import claimed
 from dff_onnx.runs.discover import discover
 from dff_onnx.runs.label import write_names
 from dff_onnx.runs.mapping import Cam
@@ -166,7 +166,8 @@ def test_a_place_that_is_claimed_for_other_settings_has_no_pages_left(folder: Pa
     out = tmp_path / "out"
     run(folder, out, Colours(), SMALL)
     (out / "report-7.html").write_text("old")
-    claim(out, folder, {"settings": {"k": 9}}, overwrite=True)
+    with claimed(out, folder, {"settings": {"k": 9}}, overwrite=True) as work:
+        work.settle()
     assert not pages(out) and not (out / "results.json").exists()
 
 
