@@ -24,7 +24,6 @@ def on_cluster(
     *,
     names: ClassNames | None,
     like: Bank | None,
-    refused: dict[str, bool],
     overwrite: bool,
     progress: Progress,
 ) -> Found:
@@ -35,17 +34,14 @@ def on_cluster(
         folder, output: paths or addresses.
         backbone: the network as it was opened here.
         opened: how it was opened: workers open the network so.
-        refused: options that do not go with a cluster, and whether they were given.
         settings, names, like, overwrite, progress: see `run_on_cluster`.
 
     Raises:
-        UsageError: when Dask is not here, or an option does not go with it.
+        UsageError: when Dask is not here.
     """
     from dff_onnx.backbone.cut import SUFFIXES
     from dff_onnx.errors import UsageError
 
-    if named := [option for option, there in refused.items() if there]:
-        raise UsageError(f"--cluster: {named[0]} does not run on a cluster; leave one of them out")
     try:
         from dff_onnx.cluster.connect import connected
         from dff_onnx.cluster.pictures import NetworkFile

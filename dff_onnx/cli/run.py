@@ -118,6 +118,11 @@ def run(
             "--solver": solver is not SolverChoice.coreset, "--seed": seed != 0,
             "--class-names": class_names is not None, "--like": like is not None, "--faithfulness": faithfulness,
         })  # fmt: skip
+    if cluster is not None:
+        _refuse_for("--cluster", {
+            "--truth": truth is not None, "--faithfulness": faithfulness, "--cuda-graph": network.cuda_graph,
+            "--memory": memory is not None,
+        })  # fmt: skip
     settings = Settings(
         k=_number(k),
         foreground=foreground,
@@ -135,10 +140,6 @@ def run(
         backbone = network.open(progress)
         found = on_cluster(
             cluster, folder, output, backbone, network, settings, names=names, like=bank,
-            refused={
-                "--truth": truth is not None, "--faithfulness": faithfulness, "--cuda-graph": network.cuda_graph,
-                "--memory": memory is not None,
-            },
             overwrite=overwrite, progress=progress,
         ) if cluster is not None else run_folder(
             folder, output, backbone, settings,
@@ -162,7 +163,7 @@ def _number(k: str | None) -> int | Literal["auto"]:
 
 
 def _refuse_for(mode: str, given: dict[str, bool]) -> None:
-    """Options that have no meaning in a mode: of a factorization where there is none, say."""
+    """Options that cannot be had in a mode: of a factorization where there is none, say."""
     from dff_onnx.errors import UsageError
 
     if named := [option for option, there in given.items() if there]:
