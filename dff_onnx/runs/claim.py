@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import tomllib
@@ -66,7 +65,6 @@ def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: boo
         OutputError: when it cannot be written.
     """
     _judged(out, folder, identity, overwrite)
-    there = out.is_dir()
     place = Workplace(out)
     try:
         new, other = _judged(out, folder, identity, overwrite)  # again: nobody else can change it now
@@ -85,9 +83,6 @@ def claimed(out: Path, folder: Path, identity: Mapping[str, Any], overwrite: boo
         place.clear()
     finally:
         place.leave()
-        if not there:
-            with contextlib.suppress(OSError):  # it is not empty
-                out.rmdir()
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,13 +29,11 @@ class Workplace:
     def __init__(self, out: Path) -> None:
         self.folder = out / RESUME
         self._lock = Lock(self.folder / LOCK)
-        made = [folder for folder in (self.folder, out) if not folder.exists()]
+        self._made = [folder for folder in (self.folder, out) if not folder.exists()]
         try:
             holder = self._taken()
         except OSError as error:
-            for folder in made:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+            self._remove(self._made)
             raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another with -o") from error
         if holder is not None:
             raise UsageError(
@@ -52,10 +50,15 @@ class Workplace:
                     file.unlink()
 
     def leave(self) -> None:
-        """Lets others take it. What was kept stays."""
+        """Lets others take it. What was kept stays; a folder in which nothing was written does not."""
         self._lock.free(remove=True)
-        with contextlib.suppress(OSError):  # it is not empty, or another process has it
-            self.folder.rmdir()
+        self._remove([self.folder, *self._made])
+
+    @staticmethod
+    def _remove(folders: Sequence[Path]) -> None:
+        for folder in folders:
+            with contextlib.suppress(OSError):  # it is not empty, or another process has it
+                folder.rmdir()
 
     def _taken(self) -> str | None:
         for _ in range(AGAIN):
