@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,15 @@ def cpp_compiler() -> str:
     if found is None:
         skip_or_fail("needs a C++ compiler: apt install g++")
     return str(found)
+
+
+@pytest.fixture(scope="session")
+def shim(cpp_compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that fails calls that write, or kills the process there, once it is loaded before libc."""
+    library, source = tmp_path_factory.mktemp("shim") / "failing_calls.so", Path(__file__).with_name("failing_calls.c")
+    options = ["-shared", "-fPIC", "-O1", "-o", str(library), "-ldl"]
+    subprocess.run([cpp_compiler, "-x", "c", str(source), *options], check=True)
+    return library
 
 
 @pytest.fixture(scope="session")

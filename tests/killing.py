@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = [sys.executable, "-m", "dff_onnx"]
+# Lock files stay where others may wait for them.
+STAYING = ".lock"
 
 
 def started(command: Sequence[str | Path], **variables: str) -> subprocess.Popen[str]:
@@ -59,3 +62,13 @@ def moments(rng: random.Random, longest: float, most: int = 8) -> Iterator[float
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, hidden ones included."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def left(out: Path) -> dict[str, bytes]:
+    """What a command left, an index by its contents: the pages of a database depend on how often it was opened."""
+    found = {name: data for name, data in contents(out).items() if not name.endswith(STAYING)}
+    for name in [name for name in found if name.endswith(".db")]:
+        with sqlite3.connect(out / name) as connection:
+            found[name] = "\n".join(connection.iterdump()).encode()
+        connection.close()
+    return found

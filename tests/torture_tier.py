@@ -89,6 +89,7 @@ ROWS = {
     "kill -9 of eval": Row(test_all=8, torture=1_000, piece=50),
     "kill -9 of index": Row(test_all=20, torture=1_000, piece=50),
     "kill -9 of models get": Row(test_all=20, torture=1_000, piece=50),
+    "kill -9 at each call": Row(),
     "kill -9 of the store": Row(),
     "NumPy = array-api-strict": Row(),
     "NumPy = CuPy": Row(),

@@ -13,22 +13,17 @@ from typing import Any
 
 import pytest
 from made_pictures import picture
+from PIL import Image
 from torture_tier import tiers
 
 HERE = Path(__file__).parent
 SMALL = ["--size", "64", "--device", "cpu"]
 PLAIN = ["--descriptor", "rmac", *SMALL]
 SAID = re.compile("cannot be|the disk (is full|failed)")
-COMMANDS = ("run", "apply", "compile", "masks", "features", "whiten", "index", "index of more", "index augmented")
-
-
-@pytest.fixture(scope="session")
-def shim(cpp_compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that fails calls."""
-    library = tmp_path_factory.mktemp("shim") / "failing_calls.so"
-    source = ["-x", "c", str(HERE / "failing_calls.c")]
-    subprocess.run([cpp_compiler, *source, "-shared", "-fPIC", "-O1", "-o", str(library), "-ldl"], check=True)
-    return library
+COMMANDS = (
+    *("run", "apply", "compile", "masks", "features", "whiten", "index", "index of more", "index augmented"),
+    "coseg",
+)
 
 
 def program(*arguments: str | Path, shim: Path | None = None) -> str:
@@ -52,6 +47,10 @@ def plan_of(command: str, pictures: Path, tmp_path: Path, many: int) -> dict[str
     some.mkdir()
     for number in range(many):
         (some / f"{number}.png").hardlink_to(pictures / f"{number}.png")
+    if command == "coseg":
+        (tmp_path / "masks").mkdir()
+        for path in some.iterdir():
+            Image.open(path).convert("L").point(lambda grey: 255 * (grey > 20)).save(tmp_path / "masks" / path.name)
     if command in ("apply", "compile", "masks"):
         program("-m", "dff_onnx", "run", some, "-o", tmp_path / "first", "-k", "2", *SMALL)
     if command == "index of more":
@@ -68,6 +67,7 @@ def plan_of(command: str, pictures: Path, tmp_path: Path, many: int) -> dict[str
         "whiten": ["whiten", some, "-o", folder / "whitening.npz", *PLAIN],
         "index": ["index", some, "-o", folder / "index.db", *PLAIN],
         "index augmented": ["index-augment", tmp_path / "plain.db", "-o", folder / "index.db"],
+        "coseg": ["eval", "coseg", some, "--masks", tmp_path / "masks", "-o", folder / "figures", *SMALL],
         "index of more": ["index", some, "-o", folder / "index.db", *PLAIN],
     }
     known = {"arguments": list(map(str, arguments[command])), "folder": str(folder), "before": str(before)}

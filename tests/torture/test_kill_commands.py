@@ -6,14 +6,13 @@ import hashlib
 import random
 import shutil
 import signal
-import sqlite3
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from killing import PROGRAM, contents, ended, killed, moments, started
+from killing import PROGRAM, ended, killed, left, moments, started
 from PIL import Image
 from torture_tier import tiers
 
@@ -26,8 +25,6 @@ from rough_server import serving
 from weight_files import write
 
 PICTURES = 48
-# Lock files stay where others may wait for them; SQLite keeps nothing beside an index that was closed.
-STAYING = ".lock"
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +57,6 @@ def given(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     bank, classifier = made / "run" / "bank.npz", saved(POOLED, made)
     found = {"PICTURES": pictures, "MASKS": made / "masks", "BANK": bank, "CLASSIFIER": classifier}
     return found | {"BIRDS": made / "birds", "FOLDERS": made / "birds" / "images"}
-
-
-def left(out: Path) -> dict[str, bytes]:
-    """What a command left, an index by its contents: the pages of a database depend on how often it was opened."""
-    found = {name: data for name, data in contents(out).items() if not name.endswith(STAYING)}
-    for name in [name for name in found if name.endswith(".db")]:
-        with sqlite3.connect(out / name) as connection:
-            found[name] = "\n".join(connection.iterdump()).encode()
-        connection.close()
-    return found
 
 
 def kill_and_resume(words: list[str | Path], out: Path, kills: int, seed: int, **variables: str) -> None:

@@ -1,8 +1,9 @@
-/* Loaded before libc: the n-th call that writes below a folder fails, once or from then on. */
+/* Loaded before libc: the n-th call that writes below a folder fails, once or from then on, or is the last. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,12 +13,18 @@
 
 static char below[4096];
 static long calls, failing, on;
-static int code;
+static int code, killing;
 
 /* Counts calls below `folder` from now on; call number `n` fails with `error`, and all later ones where `lasting`. */
 void arm(const char *folder, long n, int error, int lasting) {
     snprintf(below, sizeof below, "%s", folder);
-    failing = n, code = error, on = lasting, calls = 0;
+    failing = n, code = error, on = lasting, calls = killing = 0;
+}
+
+/* Before call number `n` below `folder` the process is killed. Calls that remove files count here, too. */
+void arm_to_kill(const char *folder, long n) {
+    arm(folder, n, 0, 0);
+    killing = 1;
 }
 
 long disarm(void) {
@@ -29,6 +36,11 @@ static int fails(const char *path) {
     if (!below[0] || !path || strncmp(path, below, strlen(below)))
         return 0;
     long now = __sync_add_and_fetch(&calls, 1);
+    if (killing) {
+        if (now == failing)
+            kill(getpid(), SIGKILL);
+        return 0;
+    }
     if (now == failing || (on && failing && now > failing)) {
         errno = code;
         return 1;
@@ -99,4 +111,16 @@ int open(const char *path, int flags, ...) {
     int mode = va_arg(rest, int);
     va_end(rest);
     return (flags & O_CREAT) && fails(path) ? -1 : real(path, flags, mode);
+}
+int unlink(const char *path) {
+    REAL(int, "unlink", const char *);
+    return killing && fails(path) ? -1 : real(path);
+}
+int unlinkat(int folder, const char *path, int flags) {
+    REAL(int, "unlinkat", int, const char *, int);
+    return killing && fd_fails(folder) ? -1 : real(folder, path, flags);
+}
+int rmdir(const char *path) {
+    REAL(int, "rmdir", const char *);
+    return killing && fails(path) ? -1 : real(path);
 }
