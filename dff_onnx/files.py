@@ -131,8 +131,15 @@ def is_run_folder(folder: str | Path) -> bool:
 
 
 def is_nobodys(folder: Path) -> bool:
-    """Whether there is no such folder, or nothing in it but what a process that was ended kept or left half-written."""
-    return not folder.is_dir() or all(path.name.startswith(PASSING) for path in folder.iterdir())
+    """Whether there is no such folder, or nothing in it but what a process that was ended kept or left half-written.
+
+    Raises:
+        OutputError: when it cannot be listed.
+    """
+    try:
+        return not folder.is_dir() or all(path.name.startswith(PASSING) for path in folder.iterdir())
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be listed ({error.strerror}); choose another folder with -o") from error
 
 
 def walk_pictures(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torture_tier import row
 
 from dff_onnx.errors import NoImagesError, OutputError, UsageError
-from dff_onnx.files import RUN_MARKER, output_names, printable, walk_pictures, write_atomically
+from dff_onnx.files import RUN_MARKER, is_nobodys, output_names, printable, walk_pictures, write_atomically
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -68,6 +68,21 @@ def test_a_hundred_thousand_files_are_listed_within_a_second(tmp_path: Path) -> 
         assert len(walk_pictures(tmp_path)) == 100_000
         best = min(best, time.process_time() - started)
     assert best < 1
+
+
+def test_what_ended_processes_left_makes_a_folder_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_nobodys(tmp_path / "nowhere") and is_nobodys(tmp_path)
+    touch(tmp_path, ".dff-7-0123abcd.part", ".dff-resume/lock")
+    assert is_nobodys(tmp_path)
+    touch(tmp_path, "notes.txt")
+    assert not is_nobodys(tmp_path)
+
+    def closed(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(OutputError, match=r"cannot be listed \(Permission denied\); choose another folder with -o"):
+        is_nobodys(tmp_path)
 
 
 def test_a_file_is_written_whole_with_its_folders(tmp_path: Path) -> None:
