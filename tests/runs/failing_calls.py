@@ -7,44 +7,25 @@ It prints a JSON list: of each trial what failed, the exit code, what was said, 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
-import functools
 import gc
 import hashlib
-import io
 import json
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-import typer.main
+from called_command import called
 
-from dff_onnx import cli
 from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.store import SqliteStore
 
-typer.main.get_command = functools.cache(typer.main.get_command)  # the tree of commands takes half the time
 SHIM = ctypes.CDLL(None)
 # A full disk stays full; the others may pass.
 ERRORS = {"ENOSPC": True, "EIO": False, "EACCES": False}
 MOST = 2000  # calls that one command may make
-
-
-def called(arguments: list[str]) -> tuple[int, str]:
-    """The exit code of a command in this process, and what it said on stderr."""
-    said = io.StringIO()
-    sys.argv = ["dff-onnx", *arguments]
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            cli.main()
-        except SystemExit as ended:
-            return int(ended.code or 0), said.getvalue()
-        except BaseException as error:  # noqa: BLE001
-            return 1, f"{said.getvalue()}\nTraceback: {error!r}"
-    return 0, said.getvalue()
 
 
 def failing(arguments: list[str], folder: Path, number: int, error: str) -> tuple[int, str, int]:

@@ -29,7 +29,7 @@ COMMANDS = (
 def program(*arguments: str | Path, shim: Path | None = None) -> str:
     """What a Python program prints."""
     more = {"LD_PRELOAD": str(shim)} if shim else {}
-    paths = os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(HERE.parents[1]), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths} | more
     ended = subprocess.run(
         [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False

@@ -8,12 +8,9 @@ again. Commands run in children of this process, which has loaded the libraries 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import functools
 import hashlib
 import importlib
-import io
 import json
 import os
 import random
@@ -23,28 +20,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import typer.main
+from called_command import called
 from killing import left
-
-from dff_onnx import cli
 
 for name in ("onnxruntime", "scipy.sparse.linalg", "sklearn.svm", "dff_onnx.evaluation", "dff_onnx.runs.run"):
     importlib.import_module(name)
 
-typer.main.get_command = functools.cache(typer.main.get_command)
 SHIM = ctypes.CDLL(None)
-
-
-def called(arguments: list[str]) -> tuple[int, str]:
-    """The exit code of a command in this process, and what it said on stderr."""
-    said = io.StringIO()
-    sys.argv = ["dff-onnx", *arguments]
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            cli.main()
-        except SystemExit as ended:
-            return int(ended.code or 0), said.getvalue()
-    return 0, said.getvalue()
 
 
 def in_child(arguments: list[str], folder: Path, number: int) -> tuple[bool, dict[str, Any]]:
