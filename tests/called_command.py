@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import shutil
 import sys
+from pathlib import Path
 
 import typer.main
 
@@ -26,3 +28,9 @@ def called(arguments: list[str]) -> tuple[int, str]:
         except BaseException as error:  # noqa: BLE001
             return 1, f"{said.getvalue()}\nTraceback: {error!r}"
     return 0, said.getvalue()
+
+
+def laid(folder: Path, before: Path) -> None:
+    """Gives a folder the contents of another, and no others."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(before, folder)

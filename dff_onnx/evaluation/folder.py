@@ -18,7 +18,7 @@ from dff_onnx.evaluation.scores import Kind
 from dff_onnx.evaluation.stored import FIGURES, identity, read_fields, strict
 from dff_onnx.evaluation.system_settings import settings_by_system
 from dff_onnx.evaluation.systems import System
-from dff_onnx.files import is_nobodys, write_atomically
+from dff_onnx.files import PASSING, is_nobodys, write_atomically
 from dff_onnx.report.names import shown
 from dff_onnx.runs.workplace import at_work
 
@@ -36,7 +36,8 @@ def check_plot(path: Path) -> None:
         raise UsageError(f"--plot {path}: is a folder; give the name of an SVG file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _try_to_write(path.parent)
+        with tempfile.TemporaryFile(dir=path.parent, prefix=PASSING):
+            pass
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another with --plot") from error
 
@@ -65,11 +66,6 @@ def claimed(out: Path | None, identity: Mapping[str, Any], overwrite: bool) -> I
     with at_work(out) as folder:
         _refuse_others(out, identity, overwrite)  # again: nobody else can change it now
         yield folder
-
-
-def _try_to_write(folder: Path) -> None:
-    with tempfile.TemporaryFile(dir=folder, prefix=".dff-"):
-        pass
 
 
 def _refuse_others(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:

@@ -12,12 +12,11 @@ import errno
 import gc
 import hashlib
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from called_command import called
+from called_command import called, laid
 
 from dff_onnx.errors import StoreError, UsageError
 from dff_onnx.store import SqliteStore
@@ -61,12 +60,12 @@ def trials(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """
     arguments, folder, before = plan["arguments"], Path(plan["folder"]), Path(plan["before"])
     found = []
-    _laid(folder, before)
+    laid(folder, before)
     code, said, calls = failing(arguments, folder, 0, "EIO")
     whole = {"code": code, "said": said, "files": digests(folder), "again": calls}
     for number in range(1, min(calls, MOST) + 1):
         for error in ERRORS if plan["every"] else ("ENOSPC", ("EIO", "EACCES")[number % 2]):
-            _laid(folder, before)
+            laid(folder, before)
             code, said, _ = failing(arguments, folder, number, error)
             trial = {"error": error, "call": number, "code": code, "said": said, "files": digests(folder)}
             trial["indexed"] = indexed(folder)
@@ -77,11 +76,6 @@ def trials(plan: dict[str, Any]) -> list[dict[str, Any]]:
                 trial["indexed again"] = indexed(folder)
             found.append(trial | {"again": again, "words": words, "after": after})
     return [whole, *found]
-
-
-def _laid(folder: Path, before: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(before, folder)
 
 
 if __name__ == "__main__":

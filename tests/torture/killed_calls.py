@@ -14,13 +14,12 @@ import importlib
 import json
 import os
 import random
-import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from called_command import called
+from called_command import called, laid
 from killing import left
 
 for name in ("onnxruntime", "scipy.sparse.linalg", "sklearn.svm", "dff_onnx.evaluation", "dff_onnx.runs.run"):
@@ -54,13 +53,13 @@ def digests(folder: Path) -> dict[str, str]:
 def trials(plan: dict[str, Any]) -> dict[str, Any]:
     """The command undisturbed; then killed before some of its calls, in an order of chance, and given again."""
     arguments, folder, before = plan["arguments"], Path(plan["folder"]), Path(plan["before"])
-    _laid(folder, before)
+    laid(folder, before)
     _, first = in_child(arguments, folder, 0)
     whole, found = digests(folder), []
     order = list(range(1, first["calls"] + 1))
     random.Random(0).shuffle(order)
     for number in order[slice(*plan["cases"])]:
-        _laid(folder, before)
+        laid(folder, before)
         died, ended = in_child(arguments, folder, number)
         if died:
             _, ended = in_child(arguments, folder, 0)
@@ -68,11 +67,6 @@ def trials(plan: dict[str, Any]) -> dict[str, Any]:
         differing = sorted(name for name in after.keys() | whole if after.get(name) != whole.get(name))
         found.append({"call": number, "died": died, "differing": differing} | ended)
     return {"whole": first, "files": sorted(whole), "trials": found}
-
-
-def _laid(folder: Path, before: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(before, folder)
 
 
 if __name__ == "__main__":
